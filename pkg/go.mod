@@ -1,0 +1,3 @@
+module github.com/orderwire/orderwire/pkg
+
+go 1.26
