@@ -1,6 +1,9 @@
 package events
 
 import (
+	"maps"
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderwire/orderwire/proto-events/eventspb"
@@ -52,26 +55,36 @@ type Info struct {
 	Source Source
 	// Internal events are talk between services: operators see them, customers do not.
 	Internal bool
+	// Readers are the services that act on it. The notifier shows every type.
+	Readers []string
 }
 
+// Who reads what. A service reads each source from exactly one topic, because sequence numbers count per topic.
+var (
+	byInventory = []string{"inventory"}
+	byShipping  = []string{"shipping"}
+	byOrderAPI  = []string{"order-api"}
+	byUpstreams = []string{"order-api", "inventory"}
+)
+
 var catalog = map[Type]Info{
-	OrderCreated:            {Topic: TopicOrders, Source: SourceOrderAPI},
-	OrderUpdated:            {Topic: TopicOrders, Source: SourceOrderAPI},
-	OrderCancelRequested:    {Topic: TopicOrders, Source: SourceOrderAPI},
-	StockReserved:           {Topic: TopicOrders, Source: SourceInventory},
-	StockRejected:           {Topic: TopicOrders, Source: SourceInventory},
-	StockReleased:           {Topic: TopicOrders, Source: SourceInventory},
-	ShipmentRequested:       {Topic: TopicShipping, Source: SourceInventory, Internal: true},
-	ShipmentUpdateRequested: {Topic: TopicShipping, Source: SourceInventory, Internal: true},
-	ShipmentCancelRequested: {Topic: TopicShipping, Source: SourceInventory, Internal: true},
-	ShipmentScheduled:       {Topic: TopicShipping, Source: SourceShipping},
-	ShipmentUpdated:         {Topic: TopicShipping, Source: SourceShipping},
-	ShipmentUpdateRefused:   {Topic: TopicShipping, Source: SourceShipping},
-	ShipmentDispatched:      {Topic: TopicShipping, Source: SourceShipping},
-	ShipmentDelivered:       {Topic: TopicShipping, Source: SourceShipping},
-	ShipmentCancelled:       {Topic: TopicShipping, Source: SourceShipping},
-	ShipmentCancelRefused:   {Topic: TopicShipping, Source: SourceShipping},
-	ShipmentFailed:          {Topic: TopicShipping, Source: SourceShipping},
+	OrderCreated:            {Topic: TopicOrders, Source: SourceOrderAPI, Readers: byInventory},
+	OrderUpdated:            {Topic: TopicOrders, Source: SourceOrderAPI, Readers: byInventory},
+	OrderCancelRequested:    {Topic: TopicOrders, Source: SourceOrderAPI, Readers: byInventory},
+	StockReserved:           {Topic: TopicOrders, Source: SourceInventory, Readers: byOrderAPI},
+	StockRejected:           {Topic: TopicOrders, Source: SourceInventory, Readers: byOrderAPI},
+	StockReleased:           {Topic: TopicOrders, Source: SourceInventory, Readers: byOrderAPI},
+	ShipmentRequested:       {Topic: TopicShipping, Source: SourceInventory, Internal: true, Readers: byShipping},
+	ShipmentUpdateRequested: {Topic: TopicShipping, Source: SourceInventory, Internal: true, Readers: byShipping},
+	ShipmentCancelRequested: {Topic: TopicShipping, Source: SourceInventory, Internal: true, Readers: byShipping},
+	ShipmentScheduled:       {Topic: TopicShipping, Source: SourceShipping, Readers: byOrderAPI},
+	ShipmentUpdated:         {Topic: TopicShipping, Source: SourceShipping, Readers: byOrderAPI},
+	ShipmentUpdateRefused:   {Topic: TopicShipping, Source: SourceShipping, Readers: byOrderAPI},
+	ShipmentDispatched:      {Topic: TopicShipping, Source: SourceShipping, Readers: byUpstreams},
+	ShipmentDelivered:       {Topic: TopicShipping, Source: SourceShipping, Readers: byOrderAPI},
+	ShipmentCancelled:       {Topic: TopicShipping, Source: SourceShipping, Readers: byUpstreams},
+	ShipmentCancelRefused:   {Topic: TopicShipping, Source: SourceShipping, Readers: byUpstreams},
+	ShipmentFailed:          {Topic: TopicShipping, Source: SourceShipping, Readers: byUpstreams},
 }
 
 // Lookup tells what the catalog knows of t; ok is false for a type that is not ours.
@@ -79,6 +92,15 @@ func Lookup(t Type) (info Info, ok bool) {
 	info, ok = catalog[t]
 	return info, ok
 }
+
+// Types lists the catalog, sorted.
+func Types() []Type { return slices.Sorted(maps.Keys(catalog)) }
+
+// ReadBy tells whether the service acts on events of type t.
+func ReadBy(service string, t Type) bool { return slices.Contains(catalog[t].Readers, service) }
+
+// NewBody gives an empty body for events of type t, nil for a type outside the catalog.
+func NewBody(t Type) Snapshot { return newBody(catalog[t].Source) }
 
 // newBody gives an empty body for events of s.
 func newBody(s Source) Snapshot {

@@ -74,7 +74,12 @@ func Encode(e *Event) ([]Header, []byte, error) {
 		return nil, nil, fmt.Errorf("encode %q: %w", e.Type, ErrUnknownType)
 	}
 	if err := e.check(info); err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("encode %s: %w", e.Type, err)
+	}
+	for _, field := range e.Changed {
+		if field == "" || strings.Contains(field, ",") {
+			return nil, nil, fmt.Errorf("encode %s: %w", e.Type, &MalformedError{"changedfields", fmt.Sprintf("%q is no field name", field)})
+		}
 	}
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(e.Data)
 	if err != nil {
