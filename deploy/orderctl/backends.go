@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/orderwire/orderwire/deploy/stack"
+)
+
+// backendsCmd is what `make test` runs the tests in.
+type backendsCmd struct {
+	Kafka   string   `enum:"apache,kfake" default:"apache" help:"Which broker to start: ${enum}. KAFKA_BROKERS in the environment wins."`
+	Fast    bool     `help:"Build the fast, durable database once where there is none and Rust is at hand. MONGODB_URI in the environment wins."`
+	Command []string `arg:"" passthrough:"" help:"The command to run, after --."`
+}
+
+// Run runs the command and ends with its exit code.
+func (b *backendsCmd) Run(ctx context.Context, t *terminal) error {
+	command := b.Command
+	if len(command) > 0 && command[0] == "--" {
+		command = command[1:]
+	}
+	if len(command) == 0 {
+		t.say("orderctl: no command to run")
+		return exitCode(exitUsage)
+	}
+	backends, err := stack.StartBackends(ctx, stack.BackendsConfig{Environ: t.environ, Kafka: b.Kafka, Fast: b.Fast, Say: t.say})
+	if err != nil {
+		return err
+	}
+	t.say("broker: %s at %s; database: %s at %s", backends.Broker.Kind, strings.Join(backends.Broker.Brokers, ","),
+		backends.Database.Kind, backends.Database.URI)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = append(os.Environ(),
+		"TEST_KAFKA_BROKERS="+strings.Join(backends.Broker.Brokers, ","),
+		"TEST_MONGODB_URI="+backends.Database.URI,
+		"TEST_MONGOD_BINARY="+backends.Database.Path)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = t.in, t.out, t.err
+	// The command ends with us, and gets time to end by itself: a terminal's Ctrl-C has reached it too.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	runErr := cmd.Run()
+	closeErr := backends.Close()
+	var exit *exec.ExitError
+	if errors.As(runErr, &exit) {
+		if exit.ExitCode() >= 0 {
+			return errors.Join(exitCode(exit.ExitCode()), closeErr)
+		}
+		return errors.Join(fmt.Errorf("%s: %w", command[0], runErr), closeErr)
+	}
+	return errors.Join(runErr, closeErr)
+}
+
+// prepareCmd fills the cache directory ahead of time.
+type prepareCmd struct {
+	What string `arg:"" enum:"kafka,mongodb" help:"kafka: fetch Apache Kafka (needs Java and Maven). mongodb: build SecantusDB where no faster database is here (needs Rust, CMake and a C compiler; about 5 minutes)."`
+}
+
+// Run prints where it is.
+func (p *prepareCmd) Run(ctx context.Context, t *terminal) error {
+	prepare := stack.PrepareKafka
+	if p.What == "mongodb" {
+		prepare = stack.PrepareMongoDB
+	}
+	path, err := prepare(ctx, t.environ, t.say)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "%s: %s\n", p.What, path)
+	return nil
+}

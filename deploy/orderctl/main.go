@@ -1,0 +1,93 @@
+// Command orderctl is the one command of Orderwire's operators and testers: it runs the whole of it on one machine,
+// and speaks to a running one, wherever that is, through its gateway.
+//
+// Exit codes: 0 done; 1 failed; 2 used wrongly; 3 refused by Orderwire (the problem is printed); 4 Orderwire cannot be
+// reached or cannot answer now; 130 ended by a second Ctrl-C. `backends` exits with the code of the command it ran.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)) }
+
+// The exit codes, see the package comment.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitRefused     = 3
+	exitUnreachable = 4
+	exitKilled      = 130
+)
+
+// exitCode is an error that was told already and ends the program with this code.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// cli is every command. A command's Run gets what is bound in run.
+type cli struct {
+	Backends backendsCmd `cmd:"" help:"Start a broker and a database, run a command with their addresses in TEST_KAFKA_BROKERS, TEST_MONGODB_URI and TEST_MONGOD_BINARY, and stop them."`
+	Prepare  prepareCmd  `cmd:"" help:"Fetch or build a broker or a database into the cache directory."`
+}
+
+// terminal is where a command reads and writes.
+type terminal struct {
+	environ []string
+	in      io.Reader
+	out     io.Writer
+	err     io.Writer
+}
+
+// say tells people about progress, on standard error, so that standard output is for results.
+func (t *terminal) say(format string, args ...any) { fmt.Fprintf(t.err, format+"\n", args...) }
+
+func run(args, environ []string, in io.Reader, out, errOut io.Writer) int {
+	t := &terminal{environ: environ, in: in, out: out, err: errOut}
+	var c cli
+	code := -1
+	parser, err := kong.New(&c, kong.Name("orderctl"), kong.Description("Run, drive and inspect Orderwire."),
+		kong.Writers(out, errOut), kong.Exit(func(n int) { code = n }), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Bind(t))
+	if err != nil {
+		t.say("orderctl: %v", err)
+		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if code >= 0 { // --help has been answered
+		return code
+	}
+	if err != nil {
+		t.say("orderctl: %v", err)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return t.exit(parsed.Run())
+}
+
+// exit tells an error and gives the exit code for it.
+func (t *terminal) exit(err error) int {
+	var told exitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &told):
+		return int(told)
+	default:
+		t.say("orderctl: %v", err)
+		return exitFailed
+	}
+}

@@ -1,0 +1,142 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// backends is what a broker and a database need to be started.
+type backends struct {
+	env       environment
+	dir       string
+	kafka     string
+	ephemeral bool // free ports, data not kept
+	build     bool // build the fast database where it is missing and can be built
+	pids      *pidFile
+	say       Progress
+}
+
+func (b *backends) logDir() string { return filepath.Join(b.dir, "logs") }
+
+// start starts both at once: a JVM and a database take seconds each.
+func (b *backends) start(ctx context.Context) (*Broker, *Database, error) {
+	var broker *Broker
+	var database *Database
+	var brokerErr, databaseErr error
+	var both sync.WaitGroup
+	both.Go(func() { broker, brokerErr = b.startBroker(ctx) })
+	both.Go(func() { database, databaseErr = b.startDatabase(ctx) })
+	both.Wait()
+	if err := errors.Join(brokerErr, databaseErr); err != nil {
+		if broker != nil {
+			broker.Kill()
+		}
+		if database != nil {
+			database.Kill()
+		}
+		return nil, nil, err
+	}
+	return broker, database, nil
+}
+
+// BackendsConfig says which broker and database tests want.
+type BackendsConfig struct {
+	Environ []string
+	Kafka   string // KafkaFake or KafkaApache; KAFKA_BROKERS in Environ wins
+	Fast    bool   // build the fast database where it is missing and can be built; MONGODB_URI in Environ wins
+	Say     Progress
+}
+
+// Backends is one broker and one database with free ports and data in a temporary directory.
+type Backends struct {
+	Broker   *Broker
+	Database *Database
+	dir      *directory
+}
+
+// StartBackends starts a broker and a database for tests.
+func StartBackends(ctx context.Context, c BackendsConfig) (*Backends, error) {
+	dir, err := temporaryDirectory()
+	if err != nil {
+		return nil, err
+	}
+	b := &backends{env: c.Environ, dir: dir.path, kafka: c.Kafka, ephemeral: true, build: c.Fast, pids: dir.pids, say: c.Say}
+	broker, database, err := b.start(ctx)
+	if err != nil {
+		return nil, errors.Join(err, dir.release(true))
+	}
+	return &Backends{Broker: broker, Database: database, dir: dir}, nil
+}
+
+// Close ends both and removes their data.
+func (b *Backends) Close() error {
+	b.Broker.Kill()
+	b.Database.Kill()
+	return b.dir.release(true)
+}
+
+// directory is a data directory that this process has to itself.
+type directory struct {
+	path string
+	lock *os.File
+	pids *pidFile
+}
+
+// openDirectory takes the directory and ends what a crashed run has left there; ended names it.
+func openDirectory(path string) (d *directory, ended []string, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, nil, err
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, nil, fmt.Errorf("data directory: %w", err)
+	}
+	lock, err := lockDir(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("data directory %s: %w", path, err)
+	}
+	d = &directory{path: path, lock: lock, pids: newPidFile(path)}
+	if ended, err = d.pids.endLeftovers(); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("end what an earlier run has left: %w", err), lock.Close())
+	}
+	return d, ended, nil
+}
+
+// temporaryPrefix begins the names of temporary data directories.
+const temporaryPrefix = "orderwire-stack-"
+
+// temporaryDirectory makes a directory of its own, and removes those that killed runs have left.
+func temporaryDirectory() (*directory, error) {
+	old, err := filepath.Glob(filepath.Join(os.TempDir(), temporaryPrefix+"*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range old {
+		// One without a lock file is being made this very moment, or is not ours.
+		if info, err := os.Stat(filepath.Join(path, "lock")); err != nil || time.Since(info.ModTime()) < time.Second {
+			continue
+		}
+		if d, _, err := openDirectory(path); err == nil { // an error means that it is in use, or somebody else's
+			_ = d.release(true)
+		}
+	}
+	path, err := os.MkdirTemp("", temporaryPrefix)
+	if err != nil {
+		return nil, err
+	}
+	d, _, err := openDirectory(path)
+	return d, err
+}
+
+// release gives the directory back, and removes it when it is temporary.
+func (d *directory) release(remove bool) error {
+	var err error
+	if remove {
+		err = os.RemoveAll(d.path)
+	}
+	return errors.Join(err, d.lock.Close())
+}

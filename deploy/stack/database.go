@@ -1,0 +1,184 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
+)
+
+// Database is a running MongoDB: one that the stack has started, or one that was there.
+type Database struct {
+	URI  string
+	Kind string // mongod, secantusd-rs, secantusd-py or external
+	// Path of the program; "" for one that was there.
+	Path string
+
+	program mongoProgram
+	port    int
+	dir     string
+	logDir  string
+	pids    *pidFile
+	process *process
+}
+
+// Durable and fast enough for load; the Python edition is for a look.
+func (d *Database) fast() bool { return d.program.kind != kindSecantusPython }
+
+// startDatabase gives what MONGODB_URI names, or starts the best program that is here with its data in dir.
+func (b *backends) startDatabase(ctx context.Context) (*Database, error) {
+	if uri := b.env.get("MONGODB_URI"); uri != "" {
+		d := &Database{URI: uri, Kind: "external"}
+		if err := awaitMongo(ctx, uri, 10*time.Second); err != nil {
+			return nil, fmt.Errorf("MONGODB_URI: %w", err)
+		}
+		return d, nil
+	}
+	number, err := portMongoDB.number(b.env, b.ephemeral, "the database")
+	if err != nil {
+		return nil, err
+	}
+	program, err := findMongo(ctx, b.env, b.build, b.say)
+	if err != nil {
+		return nil, err
+	}
+	d := &Database{
+		Kind: string(program.kind), Path: program.path, program: program, port: number,
+		dir: filepath.Join(b.dir, "mongodb-"+string(program.kind)), logDir: b.logDir(), pids: b.pids,
+	}
+	set := "secantus" // SecantusDB's own, fixed
+	if program.kind == kindMongod {
+		set = "orderwire"
+	}
+	d.URI = fmt.Sprintf("mongodb://%s/?replicaSet=%s", loopback(number), set)
+	if err := d.Start(ctx); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Start starts the program, also again after Stop or Kill, on the same port and data, and waits until it takes writes.
+func (d *Database) Start(ctx context.Context) error {
+	if d.Path == "" {
+		return errors.New("the database was not started here")
+	}
+	if err := os.MkdirAll(d.dir, 0o755); err != nil {
+		return fmt.Errorf("start the database: %w", err)
+	}
+	c := command{name: "mongodb", path: d.Path, env: environment(os.Environ()).with(d.program.env...)}
+	switch d.program.kind {
+	case kindMongod:
+		c.args = []string{
+			"--dbpath", d.dir, "--port", strconv.Itoa(d.port), "--bind_ip", "127.0.0.1", "--replSet", "orderwire",
+			"--setParameter", "shutdownTimeoutMillisForSignaledShutdown=500",
+		}
+	case kindSecantus, kindSecantusPython:
+		config := filepath.Join(d.dir, "..", "secantusd.toml") // empty: keeps it from reading one of the user's
+		if err := os.WriteFile(config, nil, 0o644); err != nil {
+			return fmt.Errorf("start the database: %w", err)
+		}
+		c.args = []string{
+			"--config", config, "--host", "127.0.0.1", "--port", strconv.Itoa(d.port), "--storage-path", d.dir,
+			"--sync-on-commit", // without it a kill -9 loses what was acknowledged with j: true
+			"--cache-size", "256M", "--log-level", "WARNING",
+		}
+	}
+	p, err := startProcess(c, d.logDir, d.pids)
+	if err != nil {
+		return err
+	}
+	d.process = p
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + loopback(d.port)).SetDirect(true).
+		SetServerSelectionTimeout(time.Second).SetAppName("orderwire-stack"))
+	if err != nil {
+		p.kill()
+		return fmt.Errorf("start the database: %w", err)
+	}
+	defer client.Disconnect(context.WithoutCancel(ctx)) //nolint:errcheck // it was only asked for a ping
+	if err := p.awaitReady(ctx, func(ctx context.Context) error { return d.writable(ctx, client) }); err != nil {
+		p.kill()
+		<-p.done
+		return err
+	}
+	return nil
+}
+
+// writable makes a fresh mongod a replica set, and says nil once the node is its primary.
+func (d *Database) writable(ctx context.Context, client *mongo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	admin := client.Database("admin")
+	var hello struct {
+		Primary bool   `bson:"isWritablePrimary"`
+		Set     string `bson:"setName"`
+	}
+	if err := admin.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello); err != nil {
+		return fmt.Errorf("ask the database: %w", err)
+	}
+	if hello.Primary && hello.Set != "" {
+		return nil
+	}
+	if d.program.kind == kindMongod && hello.Set == "" {
+		member := bson.D{{Key: "_id", Value: 0}, {Key: "host", Value: loopback(d.port)}}
+		err := admin.RunCommand(ctx, bson.D{{Key: "replSetInitiate", Value: bson.D{
+			{Key: "_id", Value: "orderwire"}, {Key: "members", Value: bson.A{member}},
+		}}}).Err()
+		const alreadyInitialized = 23
+		var answer mongo.CommandError
+		if err != nil && (!errors.As(err, &answer) || answer.Code != alreadyInitialized) {
+			return fmt.Errorf("make the database a replica set: %w", err)
+		}
+	}
+	return errors.New("the database is not a primary yet")
+}
+
+// Stop ends the program in good order; one that was not started here stays.
+func (d *Database) Stop(ctx context.Context) {
+	if d.process != nil {
+		d.process.stop(ctx, 1500*time.Millisecond)
+	}
+}
+
+// Kill ends the program as a crash does.
+func (d *Database) Kill() {
+	if d.process != nil {
+		d.process.kill()
+		<-d.process.done
+	}
+}
+
+// awaitMongo says nil once the replica set behind uri takes writes.
+func awaitMongo(ctx context.Context, uri string, within time.Duration) error {
+	client, err := mongo.Connect(options.Client().ApplyURI(uri).SetServerSelectionTimeout(within).SetAppName("orderwire-stack"))
+	if err != nil {
+		return err
+	}
+	defer client.Disconnect(context.WithoutCancel(ctx)) //nolint:errcheck // it was only asked for a ping
+	var hello struct {
+		Set string `bson:"setName"`
+		Msg string `bson:"msg"`
+	}
+	err = client.Database("admin").RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello)
+	var selection topology.ServerSelectionError
+	if errors.As(err, &selection) {
+		return fmt.Errorf("no primary there within %s", within)
+	}
+	if err != nil {
+		return err
+	}
+	if hello.Set == "" && !strings.Contains(hello.Msg, "isdbgrid") {
+		return errors.New("it is a standalone server; Orderwire needs transactions, so a replica set (one node is enough)")
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// process is one child in a process group of its own, with its output in a log file.
+type process struct {
+	name    string
+	logFile string
+	cmd     *exec.Cmd
+	stdin   *os.File // write end of the pipe that a service watches; nil for others
+	done    chan struct{}
+	err     error // valid once done is closed
+}
+
+// command says what to start.
+type command struct {
+	name string
+	path string
+	args []string
+	env  []string
+	dir  string
+	// watch gives the child a pipe as standard input that closes when this process ends.
+	watch bool
+}
+
+// startProcess starts c with its output appended to <logDir>/<name>.log and its pid noted in pids.
+func startProcess(c command, logDir string, pids *pidFile) (*process, error) {
+	if err := os.MkdirAll(logDir, 0o755); err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.name, err)
+	}
+	p := &process{name: c.name, logFile: filepath.Join(logDir, c.name+".log"), done: make(chan struct{})}
+	log, err := os.OpenFile(p.logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.name, err)
+	}
+	defer log.Close() //nolint:errcheck // the child has its own handle
+	p.cmd = exec.Command(c.path, c.args...)
+	p.cmd.Env, p.cmd.Dir = c.env, c.dir
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = childAttributes()
+	var stdin *os.File
+	if c.watch {
+		if stdin, p.stdin, err = os.Pipe(); err != nil {
+			return nil, fmt.Errorf("start %s: %w", c.name, err)
+		}
+		p.cmd.Stdin = stdin
+	}
+	err = spawn(p.cmd)
+	if stdin != nil {
+		stdin.Close() //nolint:errcheck // the child has its own handle
+	}
+	if err != nil {
+		p.closeStdin()
+		return nil, fmt.Errorf("start %s: %w", c.name, err)
+	}
+	if err := pids.add(p.name, p.cmd.Process.Pid); err != nil {
+		p.kill()
+		p.cmd.Wait() //nolint:errcheck // it was killed
+		p.closeStdin()
+		return nil, fmt.Errorf("start %s: %w", c.name, err)
+	}
+	go p.wait(pids)
+	return p, nil
+}
+
+func (p *process) wait(pids *pidFile) {
+	p.err = p.cmd.Wait()
+	p.closeStdin()
+	pids.remove(p.cmd.Process.Pid)
+	close(p.done)
+}
+
+func (p *process) closeStdin() {
+	if p.stdin != nil {
+		p.stdin.Close() //nolint:errcheck // nothing was written
+	}
+}
+
+// stop asks the process to end, and kills its group when it has not after grace or when ctx ends. It returns when the
+// process is gone.
+func (p *process) stop(ctx context.Context, grace time.Duration) {
+	p.signal(syscall.SIGTERM)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	p.kill()
+	<-p.done
+}
+
+// kill ends the whole group at once; what the child itself has started goes with it.
+func (p *process) kill() { p.signal(syscall.SIGKILL) }
+
+// signal sends s to the group. A group that is gone already is what was wanted.
+func (p *process) signal(s syscall.Signal) {
+	_ = syscall.Kill(-p.cmd.Process.Pid, s)
+}
+
+// ended tells whether the process is gone.
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// endError says how the process ended and what it said last.
+func (p *process) endError() error {
+	state := "ended by itself"
+	if p.err != nil {
+		state = p.err.Error()
+	}
+	return fmt.Errorf("%s: %s\n%s(log: %s)", p.name, state, tail(p.logFile, 10), p.logFile)
+}
+
+// awaitReady asks check every few milliseconds until it says nil, the process ends, or ctx does.
+func (p *process) awaitReady(ctx context.Context, check func(context.Context) error) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return p.endError()
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w\n%s(log: %s)", p.name, errors.Join(ctx.Err(), err), tail(p.logFile, 10), p.logFile)
+		case <-tick.C:
+		}
+	}
+}
+
+// tail gives the last n lines of a log file, indented; "" if there is none.
+func tail(file string, n int) string {
+	f, err := os.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer f.Close() //nolint:errcheck // only read
+	const most = 8 << 10
+	if size, err := f.Seek(0, io.SeekEnd); err == nil {
+		if _, err := f.Seek(max(0, size-most), io.SeekStart); err != nil {
+			return ""
+		}
+	}
+	raw, err := io.ReadAll(f)
+	if err != nil {
+		return ""
+	}
+	lines := bytes.Split(bytes.TrimSpace(raw), []byte("\n"))
+	if len(lines) == 1 && len(lines[0]) == 0 {
+		return ""
+	}
+	var b bytes.Buffer
+	for _, line := range lines[max(0, len(lines)-n):] {
+		fmt.Fprintf(&b, "    %s\n", line)
+	}
+	return b.String()
+}
+
+// The kernel's parent-death signal fires when the *thread* that started the child ends, so all children are started
+// from one goroutine that keeps its thread for the life of this process.
+var spawner = sync.OnceValue(func() chan<- func() {
+	jobs := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for job := range jobs {
+			job()
+		}
+	}()
+	return jobs
+})
+
+func spawn(cmd *exec.Cmd) error {
+	result := make(chan error)
+	spawner() <- func() { result <- cmd.Start() }
+	return <-result
+}
