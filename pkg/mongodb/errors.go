@@ -1,0 +1,46 @@
+package mongodb
+
+import (
+	"errors"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+)
+
+// codeWriteConflict is the server's WriteConflict. It comes without a label where no transaction is open.
+const codeWriteConflict = 112
+
+// IsTransient tells whether a transaction that ended with err may simply be done again from its beginning.
+func IsTransient(err error) bool {
+	var labeled mongo.LabeledError
+	if errors.As(err, &labeled) && labeled.HasErrorLabel("TransientTransactionError") {
+		return true
+	}
+	var server mongo.ServerError
+	return errors.As(err, &server) && server.HasErrorCode(codeWriteConflict)
+}
+
+// IsUnknownCommit tells whether a commit that ended with err may or may not have happened; it may be sent again.
+func IsUnknownCommit(err error) bool {
+	var labeled mongo.LabeledError
+	return errors.As(err, &labeled) && labeled.HasErrorLabel("UnknownTransactionCommitResult")
+}
+
+// IsDuplicateKey tells whether a unique index refused a document.
+func IsDuplicateKey(err error) bool { return mongo.IsDuplicateKeyError(err) }
+
+// DuplicateKeyIndex names the index that refused a document, "" if the message does not say.
+// The server tells it in its message only: "E11000 duplicate key error collection: db.orders index: _id_ dup key: …".
+func DuplicateKeyIndex(message string) string {
+	_, rest, ok := strings.Cut(message, " index: ")
+	if !ok {
+		return ""
+	}
+	name, _, _ := strings.Cut(rest, " ")
+	return name
+}
+
+// isAway tells whether err says nothing but that the server could not be reached in time.
+func isAway(err error) bool {
+	return mongo.IsNetworkError(err) || mongo.IsTimeout(err)
+}
