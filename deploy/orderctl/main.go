@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -35,6 +36,9 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // cli is every command. A command's Run gets what is bound in run.
 type cli struct {
+	Up       upCmd       `cmd:"" help:"Start a broker, a database, the services and the gateway on this machine."`
+	Seed     seedCmd     `cmd:"" help:"Put in demo products and stock where there are none."`
+	Token    tokenCmd    `cmd:"" help:"Print a token."`
 	Backends backendsCmd `cmd:"" help:"Start a broker and a database, run a command with their addresses in TEST_KAFKA_BROKERS, TEST_MONGODB_URI and TEST_MONGOD_BINARY, and stop them."`
 	Prepare  prepareCmd  `cmd:"" help:"Fetch or build a broker or a database into the cache directory."`
 }
@@ -72,20 +76,36 @@ func run(args, environ []string, in io.Reader, out, errOut io.Writer) int {
 		t.say("orderctl: %v", err)
 		return exitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible()
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return t.exit(parsed.Run())
 }
 
+// interruptible gives a context that the next SIGINT or SIGTERM ends.
+func interruptible() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+}
+
 // exit tells an error and gives the exit code for it.
 func (t *terminal) exit(err error) int {
 	var told exitCode
+	var refused *problem
+	var unreachable *unreachableError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &told):
 		return int(told)
+	case errors.As(err, &refused):
+		t.say("orderctl: %v", err)
+		if refused.Status >= http.StatusInternalServerError {
+			return exitUnreachable
+		}
+		return exitRefused
+	case errors.As(err, &unreachable):
+		t.say("orderctl: %v (is it running? make run starts it, --gateway or ORDERWIRE_URL says where it is)", err)
+		return exitUnreachable
 	default:
 		t.say("orderctl: %v", err)
 		return exitFailed

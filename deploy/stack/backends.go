@@ -19,6 +19,7 @@ type backends struct {
 	build     bool // build the fast database where it is missing and can be built
 	pids      *pidFile
 	say       Progress
+	onEnd     func(error) // hears of one that has ended by itself
 }
 
 func (b *backends) logDir() string { return filepath.Join(b.dir, "logs") }
@@ -65,7 +66,8 @@ func StartBackends(ctx context.Context, c BackendsConfig) (*Backends, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &backends{env: c.Environ, dir: dir.path, kafka: c.Kafka, ephemeral: true, build: c.Fast, pids: dir.pids, say: c.Say}
+	b := &backends{env: c.Environ, dir: dir.path, kafka: c.Kafka, ephemeral: true, build: c.Fast, pids: dir.pids, say: c.Say,
+		onEnd: func(err error) { c.Say("%v", err) }}
 	broker, database, err := b.start(ctx)
 	if err != nil {
 		return nil, errors.Join(err, dir.release(true))

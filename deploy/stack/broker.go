@@ -40,6 +40,7 @@ type Broker struct {
 	libs             string
 	ephemeral        bool
 	pids             *pidFile
+	onEnd            func(error)
 	process          *process       // apache
 	cluster          *kfake.Cluster // kfake
 }
@@ -59,7 +60,7 @@ func (b *backends) startBroker(ctx context.Context) (*Broker, error) {
 	}
 	k := &Broker{
 		Kind: b.kafka, Brokers: []string{loopback(number)}, port: number,
-		dir: filepath.Join(b.dir, "kafka-"+b.kafka), logDir: b.logDir(), ephemeral: b.ephemeral, pids: b.pids,
+		dir: filepath.Join(b.dir, "kafka-"+b.kafka), logDir: b.logDir(), ephemeral: b.ephemeral, pids: b.pids, onEnd: b.onEnd,
 	}
 	if k.Kind == KafkaApache {
 		if k.controller, err = portKafkaController.number(b.env, b.ephemeral, "the broker's controller"); err != nil {
@@ -116,7 +117,6 @@ func (k *Broker) Kill() {
 		k.cluster = nil
 	case k.process != nil:
 		k.process.kill()
-		<-k.process.done
 	}
 }
 
@@ -136,7 +136,8 @@ func (k *Broker) startApache(ctx context.Context) error {
 	}
 	p, err := startProcess(command{
 		name: "kafka", path: "java", dir: k.dir, env: os.Environ(),
-		args: []string{"-Xmx512m", "-XX:+UseSerialGC", "-cp", classpath, "kafka.Kafka", properties},
+		args:  []string{"-Xmx512m", "-XX:+UseSerialGC", "-cp", classpath, "kafka.Kafka", properties},
+		onEnd: k.onEnd,
 	}, k.logDir, k.pids)
 	if err != nil {
 		return err

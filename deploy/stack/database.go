@@ -28,6 +28,7 @@ type Database struct {
 	dir     string
 	logDir  string
 	pids    *pidFile
+	onEnd   func(error)
 	process *process
 }
 
@@ -53,7 +54,7 @@ func (b *backends) startDatabase(ctx context.Context) (*Database, error) {
 	}
 	d := &Database{
 		Kind: string(program.kind), Path: program.path, program: program, port: number,
-		dir: filepath.Join(b.dir, "mongodb-"+string(program.kind)), logDir: b.logDir(), pids: b.pids,
+		dir: filepath.Join(b.dir, "mongodb-"+string(program.kind)), logDir: b.logDir(), pids: b.pids, onEnd: b.onEnd,
 	}
 	set := "secantus" // SecantusDB's own, fixed
 	if program.kind == kindMongod {
@@ -74,7 +75,7 @@ func (d *Database) Start(ctx context.Context) error {
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return fmt.Errorf("start the database: %w", err)
 	}
-	c := command{name: "mongodb", path: d.Path, env: environment(os.Environ()).with(d.program.env...)}
+	c := command{name: "mongodb", path: d.Path, env: environment(os.Environ()).with(d.program.env...), onEnd: d.onEnd}
 	switch d.program.kind {
 	case kindMongod:
 		c.args = []string{
@@ -108,7 +109,6 @@ func (d *Database) Start(ctx context.Context) error {
 	defer client.Disconnect(context.WithoutCancel(ctx)) //nolint:errcheck // it was only asked for a ping
 	if err := p.awaitReady(ctx, func(ctx context.Context) error { return d.writable(ctx, client) }); err != nil {
 		p.kill()
-		<-p.done
 		return err
 	}
 	return nil
@@ -154,7 +154,6 @@ func (d *Database) Stop(ctx context.Context) {
 func (d *Database) Kill() {
 	if d.process != nil {
 		d.process.kill()
-		<-d.process.done
 	}
 }
 
@@ -181,4 +180,12 @@ func awaitMongo(ctx context.Context, uri string, within time.Duration) error {
 		return errors.New("it is a standalone server; Orderwire needs transactions, so a replica set (one node is enough)")
 	}
 	return nil
+}
+
+func dropDatabase(ctx context.Context, uri, name string) error {
+	client, err := mongo.Connect(options.Client().ApplyURI(uri).SetAppName("orderwire-stack"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(client.Database(name).Drop(ctx), client.Disconnect(ctx))
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -20,7 +21,9 @@ type process struct {
 	name    string
 	logFile string
 	cmd     *exec.Cmd
-	stdin   *os.File // write end of the pipe that a service watches; nil for others
+	stdin   *os.File    // write end of the pipe that a service watches; nil for others
+	wanted  atomic.Bool // somebody here has asked it to end
+	onEnd   func(error)
 	done    chan struct{}
 	err     error // valid once done is closed
 }
@@ -34,6 +37,8 @@ type command struct {
 	dir  string
 	// watch gives the child a pipe as standard input that closes when this process ends.
 	watch bool
+	// onEnd hears of an end that nobody here has asked for; may be nil.
+	onEnd func(error)
 }
 
 // startProcess starts c with its output appended to <logDir>/<name>.log and its pid noted in pids.
@@ -41,7 +46,7 @@ func startProcess(c command, logDir string, pids *pidFile) (*process, error) {
 	if err := os.MkdirAll(logDir, 0o755); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
-	p := &process{name: c.name, logFile: filepath.Join(logDir, c.name+".log"), done: make(chan struct{})}
+	p := &process{name: c.name, logFile: filepath.Join(logDir, c.name+".log"), onEnd: c.onEnd, done: make(chan struct{})}
 	log, err := os.OpenFile(p.logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
@@ -66,13 +71,12 @@ func startProcess(c command, logDir string, pids *pidFile) (*process, error) {
 		p.closeStdin()
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
-	if err := pids.add(p.name, p.cmd.Process.Pid); err != nil {
-		p.kill()
-		p.cmd.Wait() //nolint:errcheck // it was killed
-		p.closeStdin()
-		return nil, fmt.Errorf("start %s: %w", c.name, err)
-	}
+	noted := pids.add(p.name, p.cmd.Process.Pid)
 	go p.wait(pids)
+	if noted != nil {
+		p.kill()
+		return nil, fmt.Errorf("start %s: %w", c.name, noted)
+	}
 	return p, nil
 }
 
@@ -81,6 +85,9 @@ func (p *process) wait(pids *pidFile) {
 	p.closeStdin()
 	pids.remove(p.cmd.Process.Pid)
 	close(p.done)
+	if p.onEnd != nil && !p.wanted.Load() {
+		p.onEnd(p.endError())
+	}
 }
 
 func (p *process) closeStdin() {
@@ -92,6 +99,7 @@ func (p *process) closeStdin() {
 // stop asks the process to end, and kills its group when it has not after grace or when ctx ends. It returns when the
 // process is gone.
 func (p *process) stop(ctx context.Context, grace time.Duration) {
+	p.wanted.Store(true)
 	p.signal(syscall.SIGTERM)
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
@@ -101,15 +109,20 @@ func (p *process) stop(ctx context.Context, grace time.Duration) {
 	case <-timer.C:
 	}
 	p.kill()
+}
+
+// kill ends the whole group at once, what the child itself has started too, and returns when the process is gone.
+func (p *process) kill() {
+	p.wanted.Store(true)
+	p.signal(syscall.SIGKILL)
 	<-p.done
 }
 
-// kill ends the whole group at once; what the child itself has started goes with it.
-func (p *process) kill() { p.signal(syscall.SIGKILL) }
-
 // signal sends s to the group. A group that is gone already is what was wanted.
 func (p *process) signal(s syscall.Signal) {
-	_ = syscall.Kill(-p.cmd.Process.Pid, s)
+	if !p.ended() {
+		_ = syscall.Kill(-p.cmd.Process.Pid, s)
+	}
 }
 
 // ended tells whether the process is gone.

@@ -1,0 +1,154 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// The four services; the names are those of their binaries as well.
+const (
+	OrderAPI  = "order-api"
+	Inventory = "inventory"
+	Shipping  = "shipping"
+	Notifier  = "notifier"
+)
+
+// service is what the stack knows of a service.
+type service struct {
+	name     string
+	http     port
+	admin    port
+	database string   // "" for the one that has none
+	routes   []string // what the gateway sends to it
+}
+
+var services = []service{
+	{OrderAPI, port{"ORDER_API_PORT", 8081}, port{"ORDER_API_ADMIN_PORT", 9081}, "orders", []string{"/v1/orders", "/v1/products", "/dev/token"}},
+	{Inventory, port{"INVENTORY_PORT", 8082}, port{"INVENTORY_ADMIN_PORT", 9082}, "inventory", []string{"/v1/stock"}},
+	{Shipping, port{"SHIPPING_PORT", 8083}, port{"SHIPPING_ADMIN_PORT", 9083}, "shipping", []string{"/v1/shipments"}},
+	{Notifier, port{"NOTIFIER_PORT", 8084}, port{"NOTIFIER_ADMIN_PORT", 9084}, "", []string{"/v1/events", "/v1/tickets", "/v1/session"}},
+}
+
+// Services lists their names, in the order in which an order meets them.
+func Services() []string {
+	var names []string
+	for _, s := range services {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// startGrace is how long a service may take to become ready. The slow part is a slow database making its indexes.
+const startGrace = 60 * time.Second
+
+// stopGrace is how long a service may take to end before it is killed.
+const stopGrace = 3 * time.Second
+
+// Instance is one process of a service.
+type Instance struct {
+	Name     string // "inventory", "inventory-2"
+	Service  string
+	URL      string
+	AdminURL string
+
+	stack   *Stack
+	addr    string
+	env     environment
+	process *process
+}
+
+// Start starts the process, also again after Stop or Kill, waits until it is ready, and lets the gateway send to it.
+func (i *Instance) Start(ctx context.Context) error {
+	p, err := startProcess(command{
+		name: i.Name, path: filepath.Join(i.stack.binDir, i.Service), env: i.env, watch: true, onEnd: i.stack.fail,
+	}, i.stack.backends.logDir(), i.stack.backends.pids)
+	if err != nil {
+		return err
+	}
+	i.stack.mu.Lock()
+	i.process = p
+	i.stack.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, startGrace)
+	defer cancel()
+	if err := p.awaitReady(ctx, i.ready); err != nil {
+		p.kill()
+		return err
+	}
+	i.stack.gateway.add(i.Service, i.addr)
+	return nil
+}
+
+// ready says nil when the service says that it is.
+func (i *Instance) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, i.AdminURL+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET /readyz: %s: %s", resp.Status, body)
+	}
+	return nil
+}
+
+// Stop ends the process in good order: the gateway sends it nothing new, it drains, and it is killed if that takes
+// longer than three seconds.
+func (i *Instance) Stop(ctx context.Context) {
+	i.stack.gateway.remove(i.Service, i.addr)
+	if p := i.current(); p != nil {
+		p.stop(ctx, stopGrace)
+	}
+}
+
+// Kill ends the process as a crash does; the gateway learns it from refused connections, as any would.
+func (i *Instance) Kill() {
+	if p := i.current(); p != nil {
+		p.kill()
+	}
+}
+
+// Pause stops the process in its tracks (SIGSTOP); it keeps its connections. Resume lets it go on.
+func (i *Instance) Pause() { i.signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (i *Instance) Resume() { i.signal(syscall.SIGCONT) }
+
+func (i *Instance) signal(s syscall.Signal) {
+	if p := i.current(); p != nil {
+		p.signal(s)
+	}
+}
+
+// Pid of the process, 0 when there is none.
+func (i *Instance) Pid() int {
+	p := i.current()
+	if p == nil || p.ended() {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
+// Log is the path of the file that its output goes to.
+func (i *Instance) Log() string { return filepath.Join(i.stack.backends.logDir(), i.Name+".log") }
+
+// current gives the process that was started last, nil before the first.
+func (i *Instance) current() *process {
+	i.stack.mu.Lock()
+	defer i.stack.mu.Unlock()
+	return i.process
+}
