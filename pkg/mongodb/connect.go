@@ -104,7 +104,7 @@ func EnsureIndexes(ctx context.Context, coll *mongo.Collection, models ...mongo.
 			return nil
 		}
 		err = fmt.Errorf("create indexes of %s: %w", coll.Name(), err)
-		if !isAway(err) {
+		if !IsAway(err) {
 			return err
 		}
 		select {

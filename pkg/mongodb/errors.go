@@ -40,7 +40,16 @@ func DuplicateKeyIndex(message string) string {
 	return name
 }
 
-// isAway tells whether err says nothing but that the server could not be reached in time.
-func isAway(err error) bool {
-	return mongo.IsNetworkError(err) || mongo.IsTimeout(err)
+// IsRefused tells whether the server answered that it did not make a write. Any other error of a write says only that
+// its outcome is unknown.
+func IsRefused(err error) bool {
+	var single mongo.WriteException
+	if errors.As(err, &single) {
+		return single.WriteConcernError == nil
+	}
+	var bulk mongo.BulkWriteException
+	return errors.As(err, &bulk) && bulk.WriteConcernError == nil
 }
+
+// IsAway tells whether the server could not be reached in time.
+func IsAway(err error) bool { return mongo.IsNetworkError(err) || mongo.IsTimeout(err) }

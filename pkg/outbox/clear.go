@@ -1,0 +1,136 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/orderwire/orderwire/pkg/mongodb"
+)
+
+// maxClears is how many entries one transaction removes at most.
+const maxClears = 500
+
+// clears are published entries on their way out of the store.
+type clears []ack
+
+// takeClears gives pending clears to a transaction; settleClears ends what it began. It gives none when asked for none.
+func (r *Relay) takeClears(some bool) clears {
+	if !some {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lanes.takeClears(maxClears)
+}
+
+func (r *Relay) settleClears(taken clears, removed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lanes.settle(taken, removed, time.Now())
+	if removed {
+		r.metrics.cleared.Add(float64(len(taken)))
+	}
+}
+
+// write removes the entries, inside a transaction: a plain updateMany that meets another's open transaction may not
+// come back. It neither checks nor raises the documents' versions: what is published stays so.
+func (c clears) write(ctx context.Context, coll *mongo.Collection) error {
+	if len(c) == 0 {
+		return nil
+	}
+	ids, entries := make(bson.A, 0, len(c)), make(bson.A, 0, len(c))
+	for i, a := range c {
+		if i == 0 || a.id != c[i-1].id {
+			ids = append(ids, a.id)
+		}
+		entries = append(entries, a.entry)
+	}
+	_, err := coll.UpdateMany(ctx,
+		bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}},
+		bson.D{{Key: "$pull", Value: bson.D{{Key: "outbox", Value: bson.D{
+			{Key: "id", Value: bson.D{{Key: "$in", Value: entries}}},
+		}}}}})
+	if err != nil {
+		return fmt.Errorf("clear %d entries: %w", len(c), err)
+	}
+	return nil
+}
+
+// clearLoop removes published entries, at most clearEvery after their acknowledgement.
+func (r *Relay) clearLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.clearWake:
+		}
+		if !sleep(ctx, r.settings.clearEvery) {
+			return
+		}
+		r.clear(ctx)
+	}
+}
+
+// clear removes all that is acknowledged. Where it meets another's transaction it tries again with half of it.
+func (r *Relay) clear(ctx context.Context) {
+	limit := maxClears
+	for try := 0; ; {
+		n, err := r.clearSome(ctx, limit)
+		switch {
+		case err == nil && n == 0:
+			return
+		case err == nil:
+			limit, try = min(2*limit, maxClears), 0
+			continue
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrConflict):
+			r.metrics.clashes.Inc()
+			limit = max(1, min(n, limit)/2)
+		default:
+			r.log.Warn("published events are not removed from the outbox yet", "error", err)
+			if mongodb.IsAway(err) && !sleep(ctx, r.settings.clearEvery) {
+				return
+			}
+		}
+		if pause(ctx, try) != nil {
+			return
+		}
+		try++
+	}
+}
+
+func (r *Relay) clearSome(ctx context.Context, limit int) (int, error) {
+	if err := r.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer r.unlock()
+	r.mu.Lock()
+	taken := clears(r.lanes.takeClears(limit))
+	r.mu.Unlock()
+	if len(taken) == 0 {
+		return 0, nil
+	}
+	err := transaction(ctx, r.coll.Database().Client(), func(ctx context.Context) error {
+		return taken.write(ctx, r.coll)
+	})
+	r.settleClears(taken, err == nil)
+	return len(taken), err
+}
+
+// sleep waits, and tells whether ctx is still on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,266 @@
+package outbox
+
+import (
+	"container/heap"
+	"time"
+)
+
+// lanes decides what may be sent when. It does no I/O and knows no clock; the relay calls it under its lock.
+//
+// A lane is one document's entries in one topic. It is fed with views: a document's whole outbox as somebody read it
+// in the store, and, where it was a writer, what the writer appended. Since entries enter the outbox by guarded writes
+// only and leave it when acknowledged, an entry that is missing in a view and older than one in it was acknowledged to
+// somebody. So it is enough to accept a view's entries in order, to leave out none, and to send one at a time.
+type lanes struct {
+	limits limits
+
+	byKey   map[laneKey]*lane
+	ready   queue[*lane] // whose first entry may be sent
+	waiting waiting      // whose first entry failed
+	idle    queue[idle]  // that only remember how far they got
+	clears  []ack        // acknowledged entries that are still stored
+
+	entries, bytes, sending int
+}
+
+type limits struct {
+	entries, bytes int           // in memory; more is left to the sweep
+	sending        int           // unacknowledged at once
+	idle           int           // lanes that are remembered without an entry
+	linger         time.Duration // how long
+	backoff        func(failures int) time.Duration
+}
+
+type laneKey struct{ id, topic string }
+
+type lane struct {
+	key   laneKey
+	queue []Entry // accepted and unacknowledged, by sequence
+	// high is the sequence up to which every entry is in queue, or was acknowledged. A view that lags behind is told
+	// by it from news, so a lane is kept a while after its last entry.
+	high      int64
+	sending   bool
+	failures  int
+	due       time.Time
+	uncleared int
+	idleSince time.Time
+	swept     bool // its first entries were found by the sweep
+}
+
+type idle struct {
+	lane  *lane
+	since time.Time
+}
+
+// ack is a published entry that is to be removed from its document.
+type ack struct {
+	id, entry string
+	lane      *lane
+}
+
+func newLanes(l limits) *lanes {
+	return &lanes{limits: l, byKey: map[laneKey]*lane{}}
+}
+
+// offer takes over what is new in a view of document id, as far as there is room, and tells how many entries it took
+// and whether it left some out. What is left out stays stored, and is in every later view.
+func (l *lanes) offer(id string, view []Entry) (taken int, full bool) {
+	var stopped map[string]bool // topics with an entry left out: nothing newer may pass it
+	for _, e := range view {
+		key := laneKey{id, e.Topic}
+		ln := l.byKey[key]
+		if ln != nil && e.Sequence <= ln.high || stopped[e.Topic] {
+			continue
+		}
+		size := e.size()
+		if l.entries >= l.limits.entries || l.bytes+size > l.limits.bytes && l.entries > 0 {
+			if stopped == nil {
+				stopped = map[string]bool{}
+			}
+			stopped[e.Topic], full = true, true
+			continue
+		}
+		if ln == nil {
+			ln = &lane{key: key}
+			l.byKey[key] = ln
+		}
+		ln.queue = append(ln.queue, e)
+		ln.high = e.Sequence
+		l.entries++
+		l.bytes += size
+		taken++
+		if len(ln.queue) == 1 {
+			l.ready.push(ln)
+		}
+	}
+	return taken, full
+}
+
+// next gives a lane whose first entry is to be sent now; its outcome must be told to done.
+func (l *lanes) next(now time.Time) (*lane, Entry, bool) {
+	for len(l.waiting) > 0 && !l.waiting[0].due.After(now) {
+		l.ready.push(heap.Pop(&l.waiting).(*lane))
+	}
+	if l.sending >= l.limits.sending {
+		return nil, Entry{}, false
+	}
+	ln, ok := l.ready.pop()
+	if !ok {
+		return nil, Entry{}, false
+	}
+	ln.sending = true
+	l.sending++
+	return ln, ln.queue[0], true
+}
+
+// nextDue tells when the first of the lanes that failed may be sent again.
+func (l *lanes) nextDue() (due time.Time, ok bool) {
+	if len(l.waiting) == 0 {
+		return time.Time{}, false
+	}
+	return l.waiting[0].due, true
+}
+
+// acknowledged removes the first entry of ln, which is published, and asks for its clearing.
+func (l *lanes) acknowledged(ln *lane) {
+	e := ln.queue[0]
+	ln.sending, ln.failures = false, 0
+	l.sending--
+	l.drop(ln, 1)
+	ln.uncleared++
+	l.clears = append(l.clears, ack{id: ln.key.id, entry: e.ID, lane: ln})
+	if len(ln.queue) > 0 {
+		l.ready.push(ln)
+	}
+}
+
+// failed keeps the first entry of ln, whose outcome is unknown, to be sent again later. A lane that keeps failing
+// while memory is short is forgotten: its entries are stored, and the sweep comes back to them.
+func (l *lanes) failed(ln *lane, now time.Time) {
+	ln.sending = false
+	l.sending--
+	ln.failures++
+	if ln.failures >= failuresToForget && 2*l.entries > l.limits.entries {
+		ln.high = ln.queue[0].Sequence - 1
+		ln.failures = 0
+		l.drop(ln, len(ln.queue))
+		l.rest(ln, now)
+		return
+	}
+	ln.due = now.Add(l.limits.backoff(ln.failures))
+	heap.Push(&l.waiting, ln)
+}
+
+const failuresToForget = 8
+
+func (l *lanes) drop(ln *lane, n int) {
+	for i := range n {
+		l.entries--
+		l.bytes -= ln.queue[i].size()
+		ln.queue[i] = Entry{} // lets go of its bytes
+	}
+	ln.queue = ln.queue[n:]
+	if len(ln.queue) == 0 {
+		ln.queue = nil
+	}
+}
+
+// takeClears gives up to limit entries to be removed from the store; settle tells the outcome.
+func (l *lanes) takeClears(limit int) []ack {
+	n := min(limit, len(l.clears))
+	taken := l.clears[:n:n]
+	l.clears = l.clears[n:]
+	return taken
+}
+
+// settle ends what takeClears began: the entries are removed, or are to be removed later.
+func (l *lanes) settle(taken []ack, removed bool, now time.Time) {
+	if !removed {
+		l.clears = append(l.clears, taken...)
+		return
+	}
+	for _, a := range taken {
+		a.lane.uncleared--
+		l.rest(a.lane, now)
+	}
+}
+
+// rest lets go of a lane without entries after a while.
+func (l *lanes) rest(ln *lane, now time.Time) {
+	if len(ln.queue) == 0 && ln.uncleared == 0 {
+		ln.idleSince = now
+		l.idle.push(idle{lane: ln, since: now})
+	}
+	l.expire(now)
+}
+
+// expire forgets the lanes that have been idle for too long, or of which there are too many.
+func (l *lanes) expire(now time.Time) {
+	for {
+		first, ok := l.idle.peek()
+		if !ok || l.idle.len() <= l.limits.idle && now.Sub(first.since) < l.limits.linger {
+			return
+		}
+		l.idle.pop()
+		ln := first.lane
+		if len(ln.queue) == 0 && ln.uncleared == 0 && ln.idleSince.Equal(first.since) && l.byKey[ln.key] == ln {
+			delete(l.byKey, ln.key)
+		}
+	}
+}
+
+// drained tells whether nothing more will be acknowledged soon: what is left has failed and waits.
+func (l *lanes) drained() bool { return l.sending == 0 && l.ready.len() == 0 }
+
+// hasRoom tells whether a sweep is worth its while.
+func (l *lanes) hasRoom() bool {
+	return 2*l.entries < l.limits.entries && 2*l.bytes < l.limits.bytes
+}
+
+// waiting is a heap of lanes, the first due first.
+type waiting []*lane
+
+func (w waiting) Len() int           { return len(w) }
+func (w waiting) Less(i, j int) bool { return w[i].due.Before(w[j].due) }
+func (w waiting) Swap(i, j int)      { w[i], w[j] = w[j], w[i] }
+func (w *waiting) Push(x any)        { *w = append(*w, x.(*lane)) }
+func (w *waiting) Pop() any {
+	old := *w
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*w = old[:len(old)-1]
+	return last
+}
+
+// queue is first in, first out, and lets go of what was taken.
+type queue[E any] struct {
+	items []E
+	head  int
+}
+
+func (q *queue[E]) len() int { return len(q.items) - q.head }
+
+func (q *queue[E]) push(e E) {
+	if q.head > 64 && 2*q.head > len(q.items) {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, e)
+}
+
+func (q *queue[E]) peek() (e E, ok bool) {
+	if q.len() == 0 {
+		return e, false
+	}
+	return q.items[q.head], true
+}
+
+func (q *queue[E]) pop() (e E, ok bool) {
+	if e, ok = q.peek(); ok {
+		var none E
+		q.items[q.head] = none
+		q.head++
+	}
+	return e, ok
+}

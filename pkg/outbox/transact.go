@@ -1,0 +1,169 @@
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+
+	"github.com/orderwire/orderwire/pkg/mongodb"
+)
+
+const (
+	commitTries  = 3
+	abortTimeout = time.Second
+)
+
+// Tx is what a transaction may do with the documents of its collection.
+type Tx[T any, P aggregate[T]] struct {
+	c    *Collection[T, P]
+	puts []P
+}
+
+// Find reads documents inside the transaction.
+func (tx *Tx[T, P]) Find(ctx context.Context, ids ...string) (map[string]P, error) {
+	return tx.c.Find(ctx, ids...)
+}
+
+// Put writes doc, new or changed, with its events, when the transaction's function has returned. Each document is put
+// once.
+func (tx *Tx[T, P]) Put(doc P) { tx.puts = append(tx.puts, doc) }
+
+// Transact tries a transaction once, under the collection's writer lock. fn may write to other collections with the
+// context that it is given, which names the session; the documents that it puts are written when it has returned, and
+// their events offered to the relay after the commit. Pending clears of published entries are taken along.
+//
+// ErrConflict says that nothing was written, because somebody else changed the same documents or a unique index
+// refused one (the cause is in the chain): read again, and do it again with a smaller batch. ErrUnknown says that the
+// commit got no answer. fn may call nothing but the database: the transaction should be short.
+func (c *Collection[T, P]) Transact(ctx context.Context, fn func(ctx context.Context, tx *Tx[T, P]) error) error {
+	if err := c.relay.lock(ctx); err != nil {
+		return err
+	}
+	defer c.relay.unlock()
+	tx := &Tx[T, P]{c: c}
+	return c.commit(ctx, func(ctx context.Context) ([]P, error) {
+		err := fn(ctx, tx)
+		return tx.puts, err
+	})
+}
+
+// commit runs one transaction that writes what fn gives, and takes pending clears along. The caller holds the writer
+// lock.
+func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Context) ([]P, error)) error {
+	clears := c.relay.takeClears(!c.conflicted)
+	var docs []P
+	err := transaction(ctx, c.coll.Database().Client(), func(ctx context.Context) error {
+		var err error
+		if docs, err = fn(ctx); err != nil {
+			return err
+		}
+		if err := c.writeAll(ctx, docs); err != nil {
+			return err
+		}
+		return clears.write(ctx, c.coll)
+	})
+	c.relay.settleClears(clears, err == nil)
+	c.conflicted = errors.Is(err, ErrConflict)
+	if err != nil {
+		return fmt.Errorf("write to %s: %w", c.coll.Name(), err)
+	}
+	for _, doc := range docs {
+		c.offer(doc.Envelope())
+	}
+	return nil
+}
+
+// writeAll writes documents inside a transaction: changed ones first, then new ones, each in the order of their ids,
+// so that two writers meet at their first common document.
+func (c *Collection[T, P]) writeAll(ctx context.Context, docs []P) error {
+	docs = slices.SortedFunc(slices.Values(docs), func(a, b P) int {
+		return cmp.Compare(a.Envelope().ID, b.Envelope().ID)
+	})
+	var updates []mongo.WriteModel
+	var inserts []bson.Raw
+	for _, doc := range docs {
+		if doc.Envelope().readVersion() == 0 {
+			raw, err := insertion(doc)
+			if err != nil {
+				return err
+			}
+			inserts = append(inserts, raw)
+			continue
+		}
+		filter, update, err := guarded(doc)
+		if err != nil {
+			return err
+		}
+		updates = append(updates, mongo.NewUpdateOneModel().SetFilter(filter).SetUpdate(update))
+	}
+	if len(updates) > 0 {
+		result, err := c.coll.BulkWrite(ctx, updates)
+		if err != nil {
+			return fmt.Errorf("update %d documents: %w", len(updates), err)
+		}
+		if result.MatchedCount < int64(len(updates)) {
+			return fmt.Errorf("update %d documents: %w", len(updates), ErrConflict)
+		}
+	}
+	if len(inserts) > 0 {
+		if _, err := c.coll.InsertMany(ctx, inserts); err != nil {
+			return fmt.Errorf("insert %d documents: %w", len(inserts), err)
+		}
+	}
+	return nil
+}
+
+// transaction runs fn in a transaction, once, and commits it. Its error is ErrConflict where the transaction may be
+// done again from the beginning, ErrUnknown where the commit has no known outcome; after any other error nothing is
+// written.
+//
+// It is not the driver's WithTransaction, which goes on for two minutes and commits on a background context.
+func transaction(ctx context.Context, client *mongo.Client, fn func(ctx context.Context) error) error {
+	session, err := client.StartSession()
+	if err != nil {
+		return fmt.Errorf("start a session: %w", err)
+	}
+	defer func() {
+		// Ended in time even when ctx is over: an abandoned transaction would hold its documents for a minute.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+		defer cancel()
+		session.EndSession(ctx)
+	}()
+	// The write concern is the client's.
+	if err := session.StartTransaction(options.Transaction().SetReadConcern(readconcern.Snapshot())); err != nil {
+		return fmt.Errorf("start a transaction: %w", err)
+	}
+	if err := fn(mongo.NewSessionContext(ctx, session)); err != nil {
+		return conflict(err)
+	}
+	for try := 1; ; try++ {
+		err := session.CommitTransaction(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case mongodb.IsUnknownCommit(err) && try < commitTries && ctx.Err() == nil:
+		case mongodb.IsUnknownCommit(err) || mongodb.IsAway(err):
+			return fmt.Errorf("commit: %w: %w", ErrUnknown, err)
+		default:
+			return conflict(fmt.Errorf("commit: %w", err))
+		}
+	}
+}
+
+// conflict marks the errors after which the same transaction, begun again, may succeed. A server that is away is none
+// of them: smaller batches would not help.
+func conflict(err error) error {
+	again := mongodb.IsDuplicateKey(err) || mongodb.IsTransient(err) && !mongodb.IsAway(err)
+	if again && !errors.Is(err, ErrConflict) {
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	}
+	return err
+}
