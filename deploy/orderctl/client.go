@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,9 +19,9 @@ const defaultGateway = "http://127.0.0.1:8080"
 
 // remote is what every command that speaks to a running Orderwire takes.
 type remote struct {
-	Gateway  string `env:"ORDERWIRE_URL" default:"http://127.0.0.1:8080" help:"Where Orderwire is (${env}, default ${default})."`
+	Gateway  string `env:"ORDERWIRE_URL" default:"http://127.0.0.1:8080" help:"Where Orderwire is (${env})."`
 	Token    string `env:"ORDERWIRE_TOKEN" help:"Bearer token (${env}). Without one, a development login is asked for it."`
-	As       string `default:"demo" placeholder:"CUSTOMER" help:"Customer to be at a development login (default ${default})."`
+	As       string `default:"demo" placeholder:"CUSTOMER" help:"Customer to be at a development login."`
 	Operator bool   `help:"Be an operator at a development login."`
 	JSON     bool   `help:"Print JSON."`
 }
@@ -161,34 +162,42 @@ func refusal(resp *http.Response, raw []byte) error {
 	return &problem{Status: resp.StatusCode, Code: http.StatusText(resp.StatusCode), Detail: strings.TrimSpace(string(raw[:min(len(raw), 200)]))}
 }
 
-// page is one page of a list.
-type page struct {
-	Items []json.RawMessage `json:"items"`
-	Next  string            `json:"next"`
-}
-
 // list reads a list to its end, or to most items where most is above 0.
-func (c *client) list(ctx context.Context, path string, query url.Values, most int) ([]json.RawMessage, error) {
+func list[T any](ctx context.Context, c *client, path string, query url.Values, most int) ([]T, error) {
 	if query == nil {
 		query = url.Values{}
 	}
-	all := []json.RawMessage{}
+	query.Set("limit", "100")
+	if most > 0 {
+		query.Set("limit", strconv.Itoa(min(most, 100)))
+	}
+	all := []T{}
 	for {
-		target := path
-		if len(query) > 0 {
-			target += "?" + query.Encode()
+		var page struct {
+			Items []T    `json:"items"`
+			Next  string `json:"next"`
 		}
-		var p page
-		if _, err := c.call(ctx, http.MethodGet, target, nil, nil, &p); err != nil {
+		if _, err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, nil, &page); err != nil {
 			return nil, err
 		}
-		all = append(all, p.Items...)
+		all = append(all, page.Items...)
 		if most > 0 && len(all) >= most {
 			return all[:most], nil
 		}
-		if p.Next == "" {
+		if page.Next == "" {
 			return all, nil
 		}
-		query.Set("after", p.Next)
+		query.Set("after", page.Next)
 	}
+}
+
+// filters makes a query of pairs, without those whose value is empty.
+func filters(pairs ...string) url.Values {
+	query := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			query.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return query
 }

@@ -39,6 +39,10 @@ type cli struct {
 	Up       upCmd       `cmd:"" help:"Start a broker, a database, the services and the gateway on this machine."`
 	Seed     seedCmd     `cmd:"" help:"Put in demo products and stock where there are none."`
 	Token    tokenCmd    `cmd:"" help:"Print a token."`
+	Order    orderCmd    `cmd:"" help:"Place, see, change, cancel and watch orders."`
+	Product  productCmd  `cmd:"" help:"The price list."`
+	Stock    stockCmd    `cmd:"" help:"What there is."`
+	Shipment shipmentCmd `cmd:"" help:"Do what a carrier does."`
 	Backends backendsCmd `cmd:"" help:"Start a broker and a database, run a command with their addresses in TEST_KAFKA_BROKERS, TEST_MONGODB_URI and TEST_MONGOD_BINARY, and stop them."`
 	Prepare  prepareCmd  `cmd:"" help:"Fetch or build a broker or a database into the cache directory."`
 }
@@ -59,7 +63,7 @@ func run(args, environ []string, in io.Reader, out, errOut io.Writer) int {
 	var c cli
 	code := -1
 	parser, err := kong.New(&c, kong.Name("orderctl"), kong.Description("Run, drive and inspect Orderwire."),
-		kong.Writers(out, errOut), kong.Exit(func(n int) { code = n }), kong.UsageOnError(),
+		kong.Writers(out, errOut), kong.Exit(func(n int) { code = n }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Bind(t))
 	if err != nil {
 		t.say("orderctl: %v", err)

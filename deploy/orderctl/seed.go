@@ -50,13 +50,11 @@ func (s *seedCmd) Run(ctx context.Context, t *terminal) error {
 // stays, and the stock's Idempotency-Key makes a second time nothing.
 func seed(ctx context.Context, api *client) (added int, err error) {
 	have := map[string]bool{}
-	var products struct {
-		Items []product `json:"items"`
-	}
-	if _, err := api.call(ctx, http.MethodGet, "/v1/products", nil, nil, &products); err != nil {
+	products, err := list[product](ctx, api, "/v1/products", nil, 0)
+	if err != nil {
 		return 0, err
 	}
-	for _, p := range products.Items {
+	for _, p := range products {
 		have[p.SKU] = true
 	}
 	for _, d := range demo {

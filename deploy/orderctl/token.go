@@ -8,8 +8,8 @@ import (
 
 // tokenCmd prints a token of the development login.
 type tokenCmd struct {
-	Customer string `arg:"" optional:"" default:"demo" help:"Whose token (default ${default})."`
-	Gateway  string `env:"ORDERWIRE_URL" default:"http://127.0.0.1:8080" help:"Where Orderwire is (${env}, default ${default})."`
+	Customer string `arg:"" optional:"" default:"demo" help:"Whose token."`
+	Gateway  string `env:"ORDERWIRE_URL" default:"http://127.0.0.1:8080" help:"Where Orderwire is (${env})."`
 	Operator bool   `help:"An operator's token."`
 	JSON     bool   `help:"Print JSON, with the time of expiry."`
 }

@@ -17,7 +17,7 @@ import (
 
 // upCmd starts everything.
 type upCmd struct {
-	Data      string `default:".orderwire" type:"path" help:"Directory for data and logs (default ${default})."`
+	Data      string `default:".orderwire" type:"path" help:"Directory for data and logs."`
 	Bin       string `type:"path" help:"Directory of the services' binaries (default: where orderctl is)."`
 	Kafka     string `enum:"kfake,apache" default:"kfake" help:"Which broker to start: ${enum}. KAFKA_BROKERS in the environment wins."`
 	Fast      bool   `help:"Build the fast database once where there is none and Rust is at hand, about 5 minutes."`
