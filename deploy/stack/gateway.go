@@ -64,6 +64,8 @@ func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
 func (g *gateway) add(service, addr string) {
+	// Connections that were made to another instance in this one's place must not keep its share away from it.
+	g.transport.CloseIdleConnections()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !slices.Contains(g.upstreams[service], addr) {

@@ -90,7 +90,7 @@ func (f *pidFile) endLeftovers() ([]string, error) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
-	if err := os.Remove(f.path); err != nil {
+	if err := os.Remove(f.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return ended, err
 	}
 	return ended, nil
