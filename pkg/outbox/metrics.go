@@ -6,7 +6,7 @@ import (
 )
 
 type metrics struct {
-	pending, oldest, queued, sending                              prometheus.Gauge
+	pending, oldest, queued, sending                               prometheus.Gauge
 	published, repeated, swept, cleared, errors, overflow, clashes prometheus.Counter
 }
 
