@@ -18,6 +18,7 @@ type backends struct {
 	ephemeral bool // free ports, data not kept
 	build     bool // build the fast database where it is missing and can be built
 	pids      *pidFile
+	ports     ports
 	say       Progress
 	onEnd     func(error) // hears of one that has ended by itself
 }
@@ -57,6 +58,7 @@ type BackendsConfig struct {
 type Backends struct {
 	Broker   *Broker
 	Database *Database
+	backends *backends
 	dir      *directory
 }
 
@@ -70,15 +72,17 @@ func StartBackends(ctx context.Context, c BackendsConfig) (*Backends, error) {
 		onEnd: func(err error) { c.Say("%v", err) }}
 	broker, database, err := b.start(ctx)
 	if err != nil {
+		b.ports.close()
 		return nil, errors.Join(err, dir.release(true))
 	}
-	return &Backends{Broker: broker, Database: database, dir: dir}, nil
+	return &Backends{Broker: broker, Database: database, backends: b, dir: dir}, nil
 }
 
 // Close ends both and removes their data.
 func (b *Backends) Close() error {
 	b.Broker.Kill()
 	b.Database.Kill()
+	b.backends.ports.close()
 	return b.dir.release(true)
 }
 

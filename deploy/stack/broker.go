@@ -54,7 +54,7 @@ func (b *backends) startBroker(ctx context.Context) (*Broker, error) {
 		}
 		return k, nil
 	}
-	number, err := portKafka.number(b.env, b.ephemeral, "the broker")
+	number, err := b.ports.take(portKafka, b.env, b.ephemeral, "the broker")
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (b *backends) startBroker(ctx context.Context) (*Broker, error) {
 		dir: filepath.Join(b.dir, "kafka-"+b.kafka), logDir: b.logDir(), ephemeral: b.ephemeral, pids: b.pids, onEnd: b.onEnd,
 	}
 	if k.Kind == KafkaApache {
-		if k.controller, err = portKafkaController.number(b.env, b.ephemeral, "the broker's controller"); err != nil {
+		if k.controller, err = b.ports.take(portKafkaController, b.env, b.ephemeral, "the broker's controller"); err != nil {
 			return nil, err
 		}
 		if k.libs, err = PrepareKafka(ctx, b.env, b.say); err != nil {

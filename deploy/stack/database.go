@@ -44,7 +44,7 @@ func (b *backends) startDatabase(ctx context.Context) (*Database, error) {
 		}
 		return d, nil
 	}
-	number, err := portMongoDB.number(b.env, b.ephemeral, "the database")
+	number, err := b.ports.take(portMongoDB, b.env, b.ephemeral, "the database")
 	if err != nil {
 		return nil, err
 	}

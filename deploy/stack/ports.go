@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 )
 
 // port is a number that an environment variable can move.
@@ -21,10 +22,17 @@ var (
 	portMongoDB         = port{"MONGODB_PORT", 27017}
 )
 
-// number gives the port to use and makes sure that nobody has it. A free one is chosen when ephemeral is set.
-func (p port) number(env environment, ephemeral bool, what string) (int, error) {
+// ports gives out ports. Free ones are reserved among all stacks on this machine until close: whoever holds the UDP
+// port of a number may have the TCP port, and the kernel gives the UDP port back whatever happens to the process.
+type ports struct {
+	mu       sync.Mutex
+	reserved []net.PacketConn
+}
+
+// take gives the number of p and makes sure that nobody has it; a free one instead where ephemeral is set.
+func (ps *ports) take(p port, env environment, ephemeral bool, what string) (int, error) {
 	if ephemeral {
-		return freePort()
+		return ps.free()
 	}
 	n := p.standard
 	if s := env.get(p.variable); s != "" {
@@ -39,6 +47,38 @@ func (p port) number(env environment, ephemeral bool, what string) (int, error) 
 	return n, nil
 }
 
+// free draws from below the range that kernels use for outgoing connections, so that none of those takes the port
+// between now and the child's start.
+func (ps *ports) free() (int, error) {
+	const from, to = 15000, 32000
+	for range 200 {
+		n := from + rand.IntN(to-from) //nolint:gosec // no secret
+		reservation, err := net.ListenPacket("udp", loopback(n))
+		if err != nil {
+			continue
+		}
+		if !isFree(n) {
+			reservation.Close() //nolint:errcheck // nothing was sent
+			continue
+		}
+		ps.mu.Lock()
+		ps.reserved = append(ps.reserved, reservation)
+		ps.mu.Unlock()
+		return n, nil
+	}
+	return 0, fmt.Errorf("no free port between %d and %d", from, to)
+}
+
+// close ends the reservations.
+func (ps *ports) close() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, r := range ps.reserved {
+		r.Close() //nolint:errcheck // nothing was sent
+	}
+	ps.reserved = nil
+}
+
 // isFree tries the loopback and the wildcard address: a listener on either one is in the way.
 func isFree(n int) bool {
 	for _, host := range []string{"127.0.0.1", ""} {
@@ -49,19 +89,6 @@ func isFree(n int) bool {
 		l.Close() //nolint:errcheck // it was only a try
 	}
 	return true
-}
-
-// freePort draws from below the range that kernels use for outgoing connections, so that none of those takes the port
-// between now and the child's start; two stacks at once draw the same one once in many thousand times.
-func freePort() (int, error) {
-	const from, to = 15000, 32000
-	for range 200 {
-		n := from + rand.IntN(to-from) //nolint:gosec // no secret
-		if isFree(n) {
-			return n, nil
-		}
-	}
-	return 0, fmt.Errorf("no free port between %d and %d", from, to)
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

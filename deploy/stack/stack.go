@@ -119,7 +119,7 @@ func (s *Stack) start(ctx context.Context, c Config) error {
 	s.gateway = newGateway(slog.New(slog.NewJSONHandler(s.logFile, nil)), pageHandler(builtPage()))
 
 	// All ports first: a taken one is told at once, not after the slow steps.
-	gatewayPort, err := portGateway.number(s.backends.env, s.backends.ephemeral, "the gateway")
+	gatewayPort, err := s.backends.ports.take(portGateway, s.backends.env, s.backends.ephemeral, "the gateway")
 	if err != nil {
 		return err
 	}
@@ -157,11 +157,11 @@ func (s *Stack) start(ctx context.Context, c Config) error {
 // instance notes one more instance of the service, with ports of its own.
 func (s *Stack) instance(svc service, name string) (*Instance, error) {
 	extra := name != svc.name
-	http, err := svc.http.number(s.backends.env, s.backends.ephemeral || extra, svc.name)
+	http, err := s.backends.ports.take(svc.http, s.backends.env, s.backends.ephemeral || extra, svc.name)
 	if err != nil {
 		return nil, err
 	}
-	admin, err := svc.admin.number(s.backends.env, s.backends.ephemeral || extra, svc.name+"'s admin port")
+	admin, err := s.backends.ports.take(svc.admin, s.backends.env, s.backends.ephemeral || extra, svc.name+"'s admin port")
 	if err != nil {
 		return nil, err
 	}
@@ -365,6 +365,7 @@ func (s *Stack) all() []*Instance {
 
 func (s *Stack) release() {
 	s.serving.Wait()
+	s.backends.ports.close()
 	if s.logFile != nil {
 		s.logFile.Close() //nolint:errcheck // nobody writes any more
 	}

@@ -377,12 +377,14 @@ func TestTemporaryDirectories_OfKilledRunsAreRemoved(t *testing.T) {
 func freePorts(t *testing.T) environment {
 	t.Helper()
 	env := testEnviron()
-	ports := []port{portGateway, portKafka, portKafkaController, portMongoDB}
+	all := []port{portGateway, portKafka, portKafkaController, portMongoDB}
 	for _, s := range services {
-		ports = append(ports, s.http, s.admin)
+		all = append(all, s.http, s.admin)
 	}
-	for _, p := range ports {
-		n, err := freePort()
+	var reserved ports
+	t.Cleanup(reserved.close)
+	for _, p := range all {
+		n, err := reserved.free()
 		require.NoError(t, err)
 		env = env.with(fmt.Sprintf("%s=%d", p.variable, n))
 	}
