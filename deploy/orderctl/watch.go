@@ -22,6 +22,7 @@ type event struct {
 	Subject  string          `json:"subject"`
 	Time     time.Time       `json:"time"`
 	Sequence string          `json:"sequence"`
+	Customer string          `json:"customerid"`
 	Topic    string          `json:"topic"`
 	Cursor   string          `json:"cursor"`
 	Data     json.RawMessage `json:"data"`
