@@ -1,0 +1,107 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/orderwire/orderwire/pkg/kafka"
+)
+
+// DeadLetterTopic is where records of topic go that group can never handle.
+func DeadLetterTopic(topic, group string) string { return topic + "." + group + ".dlq" }
+
+// RetryTopic is where dead letters are written to be handled again by group, and by no other.
+func RetryTopic(group string) string { return group + ".retry" }
+
+// AllTopics gives the dead-letter topics and the retry topic of a group, to be created beside its topics.
+func AllTopics(k kafka.Config, c Config) []kafka.Topic {
+	names := []string{RetryTopic(c.Group)}
+	for _, topic := range c.Topics {
+		names = append(names, DeadLetterTopic(topic, c.Group))
+	}
+	topics := k.Topics(names...)
+	for i := range topics {
+		topics[i].MaxMessageBytes += kafka.EnvelopeBytes
+	}
+	return topics
+}
+
+// ManualTopics names the topics whose records keep the partition number of their source.
+func ManualTopics(c Config) []string {
+	names := []string{RetryTopic(c.Group)}
+	for _, topic := range c.Topics {
+		names = append(names, DeadLetterTopic(topic, c.Group))
+	}
+	return names
+}
+
+// The headers of a dead letter, beside those that the record had. Topic, partition and offset identify it: a record
+// that was redriven keeps them, so that it is the same dead letter if it fails again.
+const (
+	headerPrefix    = "dlq-"
+	HeaderTopic     = headerPrefix + "topic"
+	HeaderPartition = headerPrefix + "partition"
+	HeaderOffset    = headerPrefix + "offset"
+	HeaderGroup     = headerPrefix + "group"
+	HeaderError     = headerPrefix + "error"
+	HeaderTime      = headerPrefix + "time"
+)
+
+// A dead letter must always fit: an error and oversized headers are cut.
+const (
+	maxErrorBytes   = 1 << 10
+	maxHeaderBytes  = 1 << 10
+	maxHeadersBytes = 32 << 10
+)
+
+// deadLetter gives the message that keeps r and why group could not handle it.
+func deadLetter(r *Record, group string, cause error, now time.Time) *kafka.Message {
+	topic, partition, offset := r.Topic, strconv.Itoa(int(r.Partition)), strconv.FormatInt(r.Offset, 10)
+	if r.Topic == RetryTopic(group) && r.Header(HeaderTopic) != "" {
+		topic, partition, offset = r.Header(HeaderTopic), r.Header(HeaderPartition), r.Header(HeaderOffset)
+	}
+	m := &kafka.Message{
+		Topic: DeadLetterTopic(topic, group), Partition: r.Partition, Key: string(r.Key), Value: r.Value,
+		Headers: []kafka.Header{
+			{Key: HeaderTopic, Value: topic}, {Key: HeaderPartition, Value: partition}, {Key: HeaderOffset, Value: offset},
+			{Key: HeaderGroup, Value: group}, {Key: HeaderError, Value: cut(cause.Error(), maxErrorBytes)},
+			{Key: HeaderTime, Value: now.UTC().Format(time.RFC3339Nano)},
+		},
+	}
+	room := maxHeadersBytes
+	for _, h := range r.Headers {
+		key, value := string(h.Key), string(h.Value)
+		if strings.HasPrefix(key, headerPrefix) {
+			continue // of an earlier dead letter, or a lie
+		}
+		if len(key)+len(value) > room {
+			key, value = cut(key, maxHeaderBytes), cut(value, maxHeaderBytes)
+		}
+		if room -= len(key) + len(value); room < 0 {
+			break
+		}
+		m.Headers = append(m.Headers, kafka.Header{Key: key, Value: value})
+	}
+	return m
+}
+
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most-3], "") + "..."
+}
+
+// bury writes the dead letter of r and waits until it is in the log.
+func (g *Group) bury(ctx context.Context, r *Record, cause error) error {
+	m := deadLetter(r, g.config.Group, cause, time.Now())
+	if err := g.producer.Send(ctx, m); err != nil {
+		return fmt.Errorf("dead-letter %s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
+	}
+	g.log.Error("a record was dead-lettered", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset,
+		"dead_letter_topic", m.Topic, "error", cause)
+	return nil
+}

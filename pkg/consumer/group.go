@@ -1,0 +1,145 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/orderwire/orderwire/pkg/kafka"
+)
+
+// Config of a group.
+type Config struct {
+	Group  string
+	Topics []string
+	// Wants tells by the headers whether a record is of any interest; nil: all are. What is not wanted is counted.
+	Wants func(*Record) bool
+	// MaxRecords and MaxBytes limit a batch; 1000 and 8 MiB unless set.
+	MaxRecords, MaxBytes int
+	// HandlerTimeout is the time a batch may take; 8 s unless set. It must stay below half of the rebalance time-out:
+	// after that a partition has two owners.
+	HandlerTimeout time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxRecords == 0 {
+		c.MaxRecords = 1000
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 8 << 20
+	}
+	if c.HandlerTimeout == 0 {
+		c.HandlerTimeout = 8 * time.Second
+	}
+	if c.Wants == nil {
+		c.Wants = func(*Record) bool { return true }
+	}
+	return c
+}
+
+// sender writes dead letters.
+type sender interface {
+	Send(ctx context.Context, m *kafka.Message) error
+}
+
+// Group is one member of a consumer group.
+type Group struct {
+	config   Config
+	brokers  []string
+	sarama   *sarama.Config
+	handler  Handler
+	producer sender
+	log      *slog.Logger
+	metrics  *metrics
+	joined   atomic.Bool
+}
+
+// New gives a member; Run joins. The group's dead-letter and retry topics (AllTopics) must exist, and p must place
+// their records by hand (ManualTopics).
+func New(k kafka.Config, c Config, h Handler, p *kafka.Producer, log *slog.Logger, reg prometheus.Registerer) (*Group, error) {
+	s, err := kafka.GroupConfig(k, c.Group)
+	if err != nil {
+		return nil, err
+	}
+	return &Group{
+		config: c.withDefaults(), brokers: k.Brokers, sarama: s, handler: h, producer: p,
+		log: log.With("group", c.Group), metrics: newMetrics(reg),
+	}, nil
+}
+
+// ErrNotJoined says that this member has no assignment at the moment.
+var ErrNotJoined = errors.New("not a member of the consumer group")
+
+// Ready tells whether this member takes part; an assignment without partitions counts.
+func (g *Group) Ready(context.Context) error {
+	if !g.joined.Load() {
+		return ErrNotJoined
+	}
+	return nil
+}
+
+// Run joins and handles records until ctx ends; then it finishes the batch in flight, commits and leaves. It waits for
+// brokers for as long as it takes.
+func (g *Group) Run(ctx context.Context) error {
+	for try := 0; ctx.Err() == nil; try++ {
+		group, err := sarama.NewConsumerGroup(g.brokers, g.config.Group, g.sarama)
+		if err == nil {
+			g.consume(ctx, group)
+			continue
+		}
+		if try%10 == 0 {
+			g.log.Warn("no broker yet", "brokers", g.brokers, "error", err)
+		}
+		sleep(ctx, wait(try))
+	}
+	return nil
+}
+
+// consume stays in the group until ctx ends. sarama's Consume returns at every rebalance.
+func (g *Group) consume(ctx context.Context, group sarama.ConsumerGroup) {
+	errs := make(chan struct{})
+	go func() {
+		defer close(errs)
+		for err := range group.Errors() {
+			g.metrics.clientErrors.Inc()
+			g.log.Warn("the consumer group's client has an error", "error", err)
+		}
+	}()
+	topics := append([]string{RetryTopic(g.config.Group)}, g.config.Topics...)
+	for try := 0; ctx.Err() == nil; try++ {
+		begun := time.Now()
+		err := group.Consume(ctx, topics, &members{g})
+		if time.Since(begun) > time.Second {
+			try = 0
+		}
+		if err != nil && ctx.Err() == nil {
+			g.log.Warn("left the consumer group and will join again", "error", err)
+			sleep(ctx, wait(try))
+		}
+	}
+	if err := group.Close(); err != nil {
+		g.log.Warn("close the consumer group", "error", err)
+	}
+	<-errs
+}
+
+// wait doubles from 100 ms to 5 s with jitter.
+func wait(failures int) time.Duration {
+	d := min(100*time.Millisecond<<min(failures, 10), 5*time.Second)
+	return d/2 + rand.N(d/2)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,57 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// Record is one Kafka record.
+type Record struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Time      time.Time
+	Key       []byte
+	Value     []byte
+	Headers   []*sarama.RecordHeader
+
+	unread bool // nobody here wants it: it only waits for its turn to be marked
+}
+
+// Header gives the value of a record header, "" where there is none; the first of several.
+func (r *Record) Header(name string) string {
+	for _, h := range r.Headers {
+		if string(h.Key) == name {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+func (r *Record) size() int { return len(r.Key) + len(r.Value) + 64 }
+
+// Handler applies a batch and gives an outcome for each of its records, in the same order. Records of one partition
+// are in the order of their offsets; a record may have been handled before.
+type Handler func(ctx context.Context, batch []*Record) []error
+
+// permanent marks an error that no retry will mend.
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error { return p.error }
+
+// Permanent says that a record can never be handled: it is dead-lettered. Permanent(nil) is nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return permanent{err}
+}
+
+// IsPermanent tells whether Permanent was said of err.
+func IsPermanent(err error) bool {
+	var p permanent
+	return errors.As(err, &p)
+}
