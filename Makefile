@@ -29,7 +29,7 @@ page: $(PAGE)/index.html
 
 $(PAGE)/index.html: $(DASHBOARD)/node_modules/.package-lock.json $(wildcard $(DASHBOARD)/*.html $(DASHBOARD)/*.ts $(DASHBOARD)/*.json) $(shell find $(DASHBOARD)/src $(DASHBOARD)/public -type f 2>/dev/null)
 	@echo "building the page"
-	@cd $(DASHBOARD) && npm run --silent build
+	@cd $(DASHBOARD) && npm run --silent build -- --logLevel warn
 	@rm -rf $(PAGE)/assets $(PAGE)/*.*
 	@cp -R $(DASHBOARD)/dist/. $(PAGE)/
 	@touch $@

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+)
+
+// orderwire is a gateway that answers as a test wants it to, and remembers what it was asked.
+type orderwire struct {
+	*httptest.Server
+	mux  *http.ServeMux
+	mu   sync.Mutex
+	seen []string // METHOD path, role of the token
+}
+
+func newOrderwire(t *testing.T) *orderwire {
+	t.Helper()
+	o := &orderwire{mux: http.NewServeMux()}
+	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.mu.Lock()
+		o.seen = append(o.seen, r.Method+" "+r.URL.RequestURI()+" "+strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+		o.mu.Unlock()
+		o.mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(o.Close)
+	o.mux.HandleFunc("POST /dev/token", func(w http.ResponseWriter, r *http.Request) {
+		var who struct {
+			Customer string
+			Operator bool
+		}
+		if err := json.NewDecoder(r.Body).Decode(&who); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprintf(w, `{"token":"%s-%t","expiresAt":"2026-11-24T12:00:00Z"}`, who.Customer, who.Operator)
+	})
+	return o
+}
+
+func (o *orderwire) answer(pattern string, status int, body string) {
+	o.mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
+		if status >= http.StatusBadRequest {
+			w.Header().Set("Content-Type", "application/problem+json")
+		}
+		w.Header().Set("ETag", `"3.7"`)
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	})
+}
+
+// orderctl runs a command against the gateway.
+func (o *orderwire) orderctl(args ...string) (code int, out, errOut string) {
+	return orderctl([]string{"ORDERWIRE_URL=" + o.URL}, args...)
+}
+
+func orderctl(environ []string, args ...string) (code int, out, errOut string) {
+	for _, kv := range environ { // kong reads the process's environment
+		k, v, _ := strings.Cut(kv, "=")
+		os.Setenv(k, v)      //nolint:errcheck,usetesting // a plain name; undone below
+		defer os.Unsetenv(k) //nolint:errcheck // a plain name
+	}
+	var stdout, stderr bytes.Buffer
+	code = run(args, environ, strings.NewReader(""), &stdout, &stderr)
+	return code, stdout.String(), stderr.String()
+}
+
+const anOrder = `{"id":"o-1","customerId":"demo","status":"rejected","version":3,"items":[{"sku":"mug","name":"Mug","quantity":2,
+	"lineTotal":{"amount":2500,"currency":"EUR"}}],"total":{"amount":2500,"currency":"EUR"},"createdAt":"2026-11-24T09:00:00Z",
+	"shippingAddress":{"name":"A","street":"S","city":"C","postalCode":"P","country":"DE"},
+	"rejection":{"items":[{"sku":"mug","wanted":2,"available":1}]}}`
+
+func TestExitCodesSayWhatWentWrong(t *testing.T) {
+	o := newOrderwire(t)
+	o.answer("POST /v1/orders", 422, `{"status":422,"code":"invalid","detail":"no such product","errors":[{"pointer":"/items/0/sku","detail":"unknown"}]}`)
+	o.answer("GET /v1/orders/{id}", 503, `{"status":503,"code":"unavailable","detail":"order-api is not there"}`)
+
+	code, out, errOut := o.orderctl("order", "place", "nope=2")
+	require.Equal(t, exitRefused, code)
+	require.Empty(t, out)
+	require.Contains(t, errOut, "422 invalid: no such product\n  /items/0/sku: unknown")
+
+	code, _, errOut = o.orderctl("order", "show", "o-1")
+	require.Equal(t, exitUnreachable, code)
+	require.Contains(t, errOut, "order-api is not there")
+
+	code, _, errOut = orderctl(nil, "order", "list", "--gateway", "http://127.0.0.1:1")
+	require.Equal(t, exitUnreachable, code)
+	require.Contains(t, errOut, "make run starts it")
+
+	for _, wrong := range [][]string{{"order", "nope"}, {"order", "place", "mug=many"}, {"order", "change", "o-1"}, {"backends"}, {"load", "--orders=0"}} {
+		code, _, errOut = o.orderctl(wrong...)
+		require.Equal(t, exitUsage, code, wrong)
+		require.NotEmpty(t, errOut, wrong)
+	}
+
+	code, out, _ = orderctl(nil)
+	require.Equal(t, 0, code)
+	require.Contains(t, out, "order place")
+}
+
+func TestOrderPlace_SendsTheItemsAndPrintsTheOrder(t *testing.T) {
+	o := newOrderwire(t)
+	var sent struct {
+		Items []struct {
+			SKU      string
+			Quantity int
+		}
+		ShippingAddress struct{ City, Country string }
+	}
+	var key string
+	o.mux.HandleFunc("POST /v1/orders", func(w http.ResponseWriter, r *http.Request) {
+		key = r.Header.Get("Idempotency-Key")
+		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprint(w, anOrder)
+	})
+	code, out, errOut := o.orderctl("order", "place", "mug=2", "tea", "--as", "alice", "--city", "Paris", "--country", "FR", "--key", "k-1")
+	require.Equal(t, 0, code, errOut)
+	require.Equal(t, "k-1", key)
+	require.Equal(t, "mug", sent.Items[0].SKU)
+	require.Equal(t, 2, sent.Items[0].Quantity)
+	require.Equal(t, 1, sent.Items[1].Quantity)
+	require.Equal(t, "Paris", sent.ShippingAddress.City)
+	require.Contains(t, out, "rejected (mug: 2 wanted, 1 there)")
+	require.Contains(t, out, "25.00 EUR")
+	require.Contains(t, o.seen, "POST /v1/orders alice-false")
+
+	code, out, _ = o.orderctl("order", "place", "mug", "--json")
+	require.Equal(t, 0, code)
+	require.JSONEq(t, anOrder, out)
+}
+
+func TestOrderChange_IsConditionalOnWhatIsThere(t *testing.T) {
+	o := newOrderwire(t)
+	o.answer("GET /v1/orders/{id}", 200, anOrder)
+	var header http.Header
+	var patch json.RawMessage
+	o.mux.HandleFunc("PATCH /v1/orders/{id}", func(w http.ResponseWriter, r *http.Request) {
+		header = r.Header
+		if err := json.NewDecoder(r.Body).Decode(&patch); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprint(w, anOrder)
+	})
+	code, _, errOut := o.orderctl("order", "change", "o-1", "--street", "9 New Road", "--note", "")
+	require.Equal(t, 0, code, errOut)
+	require.Equal(t, `"3.7"`, header.Get("If-Match"))
+	require.Equal(t, "application/merge-patch+json", header.Get("Content-Type"))
+	require.JSONEq(t, `{"shippingAddress":{"street":"9 New Road"},"note":""}`, string(patch))
+}
+
+func TestLists_GoOnToTheEnd(t *testing.T) {
+	o := newOrderwire(t)
+	o.mux.HandleFunc("GET /v1/products", func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Query().Get("after") {
+		case "":
+			fmt.Fprint(w, `{"items":[{"sku":"a","name":"A","unitPrice":{"amount":5,"currency":"EUR"}}],"next":"x y"}`)
+		case "x y":
+			fmt.Fprint(w, `{"items":[{"sku":"b","name":"B","unitPrice":{"amount":-105,"currency":"EUR"}}]}`)
+		}
+	})
+	code, out, errOut := o.orderctl("product", "list")
+	require.Equal(t, 0, code, errOut)
+	require.Contains(t, out, "a     A      0.05 EUR")
+	require.Contains(t, out, "b     B      -1.05 EUR")
+}
+
+func TestOperatorsCommandsAreOperators(t *testing.T) {
+	o := newOrderwire(t)
+	o.answer("POST /v1/shipments/{id}/fail", 200, `{"id":"o-1","status":"failed"}`)
+	o.answer("POST /v1/stock/{sku}/adjustments", 201, `{"sku":"mug","available":7}`)
+	code, out, errOut := o.orderctl("shipment", "fail", "o-1", "--reason", "refused")
+	require.Equal(t, 0, code, errOut)
+	require.Equal(t, "o-1: failed\n", out)
+	code, out, errOut = o.orderctl("stock", "adjust", "mug", "--", "-3")
+	require.Equal(t, 0, code, errOut)
+	require.Equal(t, "mug: 7 available\n", out)
+	require.Contains(t, o.seen, "POST /v1/shipments/o-1/fail demo-true")
+	require.Contains(t, o.seen, "POST /v1/stock/mug/adjustments demo-true")
+}
+
+func TestWithoutADevelopmentLoginATokenIsAskedFor(t *testing.T) {
+	none := httptest.NewServer(http.NotFoundHandler())
+	defer none.Close()
+	code, _, errOut := orderctl([]string{"ORDERWIRE_URL=" + none.URL}, "order", "list")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errOut, "ORDERWIRE_TOKEN")
+
+	o := newOrderwire(t)
+	o.answer("GET /v1/orders", 200, `{"items":[]}`)
+	code, _, _ = orderctl([]string{"ORDERWIRE_URL=" + o.URL, "ORDERWIRE_TOKEN=mine"}, "order", "list")
+	require.Equal(t, 0, code)
+	require.Equal(t, []string{"GET /v1/orders?limit=20 mine"}, o.seen)
+}
+
+func TestOrderWatch_ComesBackAfterItsCursorDropsRepeatsAndEndsWithTheOrder(t *testing.T) {
+	o := newOrderwire(t)
+	o.answer("GET /v1/orders/{id}", 200, anOrder)
+	var asked []string
+	o.mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"cloudevents.json"}})
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow() //nolint:errcheck // a connection that is lost is the point
+		asked = append(asked, r.URL.Query().Get("after"))
+		send := func(typ, source, cursor, sequence, status string) {
+			message := fmt.Sprintf(`{"type":%q,"source":%q,"cursor":%q,"sequence":%q,"subject":"o-1","topic":"order-events","data":{"status":%q}}`,
+				typ, source, cursor, sequence, status)
+			conn.Write(r.Context(), websocket.MessageText, []byte(message)) //nolint:errcheck // the test sees it
+		}
+		send("notifier.subscribed", "notifier", "c0", "", "")
+		send("order-created", "order-api", "c1", "0000000001", "pending")
+		if len(asked) == 1 {
+			return
+		}
+		send("stock-reserved", "inventory", "c2", "0000000001", "reserved")
+		send("order-updated", "order-api", "c3", "0000000002", "delivered")
+	})
+	code, out, errOut := o.orderctl("order", "watch", "o-1")
+	require.Equal(t, 0, code, errOut)
+	require.Equal(t, []string{"2026-11-24T08:59:00Z", "c1"}, asked)
+	require.Equal(t, 1, strings.Count(out, "order-created"), out)
+	require.Contains(t, out, "stock-reserved")
+	require.Contains(t, out, "delivered")
+	require.Contains(t, errOut, "connection lost")
+}
+
+func TestOrderWatch_ARefusalEndsIt(t *testing.T) {
+	o := newOrderwire(t)
+	o.mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"cloudevents.json"}})
+		if err != nil {
+			return
+		}
+		conn.Write(r.Context(), websocket.MessageText, []byte(`{"type":"notifier.error","data":{"status":400,"code":"bad-type"}}`)) //nolint:errcheck // the test sees it
+		conn.Close(4400, "bad type")                                                                                                //nolint:errcheck // it is over
+	})
+	code, _, errOut := o.orderctl("order", "watch", "--type", "nope")
+	require.Equal(t, exitRefused, code)
+	require.Contains(t, errOut, "bad-type")
+}
+
+func TestSeed_LeavesWhatIsThere(t *testing.T) {
+	o := newOrderwire(t)
+	o.answer("GET /v1/products", 200, `{"items":[{"sku":"mug-blue"}]}`)
+	o.answer("PUT /v1/products/{sku}", 201, `{}`)
+	keys := map[string]bool{}
+	o.mux.HandleFunc("POST /v1/stock/{sku}/adjustments", func(w http.ResponseWriter, r *http.Request) {
+		keys[r.Header.Get("Idempotency-Key")] = true
+		fmt.Fprint(w, `{}`)
+	})
+	code, out, errOut := o.orderctl("seed")
+	require.Equal(t, 0, code, errOut)
+	require.Contains(t, out, "6 of 7 demo products were new")
+	require.Equal(t, map[string]bool{"demo-seed": true}, keys, "a second time changes nothing")
+	for _, line := range o.seen {
+		require.NotContains(t, line, "PUT /v1/products/mug-blue", "its price may have been changed")
+	}
+}
+
+func TestBackends_RunsTheCommandWithTheAddressesAndItsExitCode(t *testing.T) {
+	code, out, errOut := orderctl(nil, "backends", "--kafka", "kfake", "--", "sh", "-c", `echo "$TEST_KAFKA_BROKERS $TEST_MONGODB_URI"; exit 7`)
+	if strings.Contains(errOut, "no MongoDB found") && os.Getenv("REQUIRE_BACKENDS") != "1" {
+		t.Skip("SKIP: " + errOut)
+	}
+	require.Equal(t, 7, code, errOut)
+	require.Regexp(t, `^127\.0\.0\.1:\d+ mongodb://`, out)
+}
+
+func TestMeasure_IsTheNearestRank(t *testing.T) {
+	var all []time.Duration
+	for n := 100; n > 0; n-- {
+		all = append(all, time.Duration(n)*time.Millisecond)
+	}
+	require.Equal(t, percentiles{100, 50, 90, 99, 100}, measure(all))
+	require.Equal(t, percentiles{1, 5, 5, 5, 5}, measure([]time.Duration{5 * time.Millisecond}))
+	require.Equal(t, percentiles{}, measure(nil))
+}
