@@ -28,6 +28,7 @@ type limits struct {
 	sending        int           // unacknowledged at once
 	idle           int           // lanes that are remembered without an entry
 	linger         time.Duration // how long
+	forgetAfter    int           // failures in a row, when memory is short
 	backoff        func(failures int) time.Duration
 }
 
@@ -140,7 +141,7 @@ func (l *lanes) failed(ln *lane, now time.Time) {
 	ln.sending = false
 	l.sending--
 	ln.failures++
-	if ln.failures >= failuresToForget && 2*l.entries > l.limits.entries {
+	if ln.failures >= l.limits.forgetAfter && 2*l.entries > l.limits.entries {
 		ln.high = ln.queue[0].Sequence - 1
 		ln.failures = 0
 		l.drop(ln, len(ln.queue))
@@ -150,8 +151,6 @@ func (l *lanes) failed(ln *lane, now time.Time) {
 	ln.due = now.Add(l.limits.backoff(ln.failures))
 	heap.Push(&l.waiting, ln)
 }
-
-const failuresToForget = 8
 
 func (l *lanes) drop(ln *lane, n int) {
 	for i := range n {

@@ -3,7 +3,7 @@ package outbox
 import "time"
 
 type settings struct {
-	maxEntries, maxBytes, maxSending, maxIdle int
+	maxEntries, maxBytes, maxSending, maxIdle, forgetAfter int
 
 	linger, drainTimeout, clearEvery time.Duration
 
@@ -15,7 +15,7 @@ type settings struct {
 
 func defaults() settings {
 	return settings{
-		maxEntries: 8192, maxBytes: 16 << 20, maxSending: 2048, maxIdle: 8192,
+		maxEntries: 8192, maxBytes: 16 << 20, maxSending: 2048, maxIdle: 8192, forgetAfter: 8,
 		linger: 2 * time.Second, drainTimeout: 3 * time.Second, clearEvery: 80 * time.Millisecond,
 		sweepEvery: 2 * time.Second, sweepAge: 5 * time.Second, sweepPage: 100,
 		backoff: exponential(100*time.Millisecond, 5*time.Second),

@@ -49,7 +49,7 @@ func NewRelay(coll *mongo.Collection, p Publisher, log *slog.Logger, reg prometh
 		writer: make(chan struct{}, 1),
 		lanes: newLanes(limits{
 			entries: s.maxEntries, bytes: s.maxBytes, sending: s.maxSending,
-			idle: s.maxIdle, linger: s.linger, backoff: s.backoff,
+			idle: s.maxIdle, linger: s.linger, forgetAfter: s.forgetAfter, backoff: s.backoff,
 		}),
 		sendWake: make(chan struct{}, 1), clearWake: make(chan struct{}, 1), sweepWake: make(chan struct{}, 1),
 	}
@@ -80,51 +80,52 @@ func (r *Relay) offer(id string, view []Entry) (taken int, full bool) {
 
 // Run publishes, clears and sweeps until ctx ends. Then it takes no more offers, sends what it holds, waits for the
 // acknowledgements and clears them, all within the drain time-out. What is left stays stored for the next relay.
+//
+// A publisher that does not come back from Publish is left behind at the time-out: it is closed after the relay.
 func (r *Relay) Run(ctx context.Context) error {
 	// What is under way when ctx ends is finished, in bounded time.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		r.sendLoop(work)
+	}()
 	var loops sync.WaitGroup
-	defer loops.Wait()
-	defer stop()
-	loops.Go(func() { r.sendLoop(work) })
 	loops.Go(func() { r.clearLoop(ctx) })
 	loops.Go(func() { r.sweepLoop(ctx) })
 	<-ctx.Done()
-	r.drain(work)
+	loops.Wait()
+	r.drain(work, sent)
 	return nil
 }
 
-func (r *Relay) drain(ctx context.Context) {
+// drain waits until what the relay holds is sent and acknowledged, and clears it.
+func (r *Relay) drain(ctx context.Context, sent <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, r.settings.drainTimeout)
 	defer cancel()
 	r.mu.Lock()
 	r.draining = true
 	r.mu.Unlock()
-	for !r.drained() {
-		select {
-		case <-ctx.Done():
-			r.log.Warn("the outbox is not drained; what is left is published after the next start")
-			return
-		case <-time.After(5 * time.Millisecond):
-		}
+	signal(r.sendWake)
+	select {
+	case <-sent:
+	case <-ctx.Done():
+		r.log.Warn("the outbox is not drained; what is left is published after the next start")
 	}
 	r.clear(ctx)
 }
 
-func (r *Relay) drained() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.lanes.drained()
-}
-
-// sendLoop hands entries to the publisher, as long as lanes allow it.
+// sendLoop hands entries to the publisher, as far as lanes allow it, until ctx ends or the relay is drained.
 func (r *Relay) sendLoop(ctx context.Context) {
 	for {
 		ln, e, wait := r.next()
 		if ln != nil {
-			r.send(ln, e)
+			r.publisher.Publish(e.message(), func(err error) { r.done(ln, e, err) })
 			continue
+		}
+		if wait == 0 {
+			return
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -139,7 +140,7 @@ func (r *Relay) sendLoop(ctx context.Context) {
 	}
 }
 
-// next gives what to send now, or how long there is nothing to do unless somebody wakes.
+// next gives what to send now, or how long there is nothing to do unless somebody wakes; 0 at the end.
 func (r *Relay) next() (*lane, Entry, time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -147,15 +148,14 @@ func (r *Relay) next() (*lane, Entry, time.Duration) {
 	if ln, e, ok := r.lanes.next(now); ok {
 		return ln, e, 0
 	}
+	if r.draining && r.lanes.drained() {
+		return nil, Entry{}, 0
+	}
 	r.lanes.expire(now)
 	if due, ok := r.lanes.nextDue(); ok {
 		return nil, Entry{}, max(time.Until(due), time.Millisecond)
 	}
 	return nil, Entry{}, time.Minute
-}
-
-func (r *Relay) send(ln *lane, e Entry) {
-	r.publisher.Publish(e.message(), func(err error) { r.done(ln, e, err) })
 }
 
 // done is called by the publisher: it must not wait for anybody.

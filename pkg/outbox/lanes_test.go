@@ -1,0 +1,285 @@
+package outbox
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// world is a store, two topics, and processes that crash: all that lanes is about, without any I/O.
+type world struct {
+	limits    limits
+	now       time.Time
+	stored    map[string][]Entry // outboxes
+	sequences map[laneKey]int64
+	processes []*process
+	log       map[laneKey][]int64 // what the broker holds, per document and topic
+}
+
+// process is one relay's memory and what is on its way to it.
+type process struct {
+	lanes   *lanes
+	views   []view    // read, and not yet offered: they may be late, and in any order
+	sending []sending // handed to the producer, unanswered
+	clears  []ack     // in a transaction
+}
+
+type view struct {
+	id      string
+	entries []Entry
+}
+
+type sending struct {
+	lane  *lane
+	entry Entry
+}
+
+func (w *world) newProcess() *process { return &process{lanes: newLanes(w.limits)} }
+
+// write appends an event to a document; the writer's view is offered some time, perhaps.
+func (w *world) write(p *process, id, topic string) {
+	w.sequences[laneKey{id, topic}]++
+	n := w.sequences[laneKey{id, topic}]
+	w.stored[id] = append(slices.Clone(w.stored[id]), Entry{ID: fmt.Sprintf("%s/%s/%d", id, topic, n), Topic: topic, Sequence: n, Body: make([]byte, 400*(n%3))})
+	p.views = append(p.views, view{id, w.stored[id]})
+}
+
+func (w *world) sweep(p *process, id string) {
+	if len(w.stored[id]) > 0 {
+		p.views = append(p.views, view{id, w.stored[id]})
+	}
+}
+
+func (w *world) deliverView(p *process, i int) {
+	v := p.views[i]
+	p.views = slices.Delete(p.views, i, i+1)
+	p.lanes.offer(v.id, v.entries)
+}
+
+func (w *world) send(p *process) bool {
+	ln, e, ok := p.lanes.next(w.now)
+	if ok {
+		p.sending = append(p.sending, sending{ln, e})
+	}
+	return ok
+}
+
+// answer ends a send: written or not, and told so or not.
+func (w *world) answer(p *process, i int, isWritten, isTold bool) {
+	s := p.sending[i]
+	p.sending = slices.Delete(p.sending, i, i+1)
+	if isWritten {
+		w.log[s.lane.key] = append(w.log[s.lane.key], s.entry.Sequence)
+	}
+	if isWritten && isTold {
+		p.lanes.acknowledged(s.lane)
+	} else {
+		p.lanes.failed(s.lane, w.now)
+	}
+}
+
+func (w *world) clear(p *process, isDone bool) {
+	taken := p.lanes.takeClears(3)
+	if isDone {
+		for _, a := range taken {
+			w.stored[a.id] = slices.DeleteFunc(slices.Clone(w.stored[a.id]), func(e Entry) bool { return e.ID == a.entry })
+		}
+	}
+	p.lanes.settle(taken, isDone, w.now)
+}
+
+// check is the promise: the first occurrences of a document's events are in order, without a hole.
+func (w *world) check(t require.TestingT) {
+	for key, sequences := range w.log {
+		var last int64
+		for i, n := range sequences {
+			require.LessOrEqual(t, n, last+1, "%v: a new event before an older one: %v", key, sequences[:i+1])
+			last = max(last, n)
+		}
+	}
+	for _, p := range w.processes {
+		p.check(t)
+	}
+}
+
+// check holds for the memory of a process: one unacknowledged entry per lane, bounds kept, and the counts right.
+func (p *process) check(t require.TestingT) {
+	entries, bytes := 0, 0
+	for key, ln := range p.lanes.byKey {
+		require.Equal(t, key, ln.key)
+		entries += len(ln.queue)
+		for i, e := range ln.queue {
+			bytes += e.size()
+			require.True(t, i == 0 || ln.queue[i-1].Sequence < e.Sequence)
+		}
+	}
+	require.Equal(t, entries, p.lanes.entries)
+	require.Equal(t, bytes, p.lanes.bytes)
+	require.LessOrEqual(t, entries, p.lanes.limits.entries)
+	require.Len(t, p.sending, p.lanes.sending)
+	busy := map[laneKey]bool{}
+	for _, s := range p.sending {
+		require.False(t, busy[s.lane.key], "two unacknowledged events of %v", s.lane.key)
+		busy[s.lane.key] = true
+	}
+}
+
+// TestLanes_KeepTheOrderWhateverHappens: writes, late views, lost answers, failed clears, crashes and expiry in any
+// order, over several processes, never put a new event before an older one; and in the end everything is published.
+func TestLanes_KeepTheOrderWhateverHappens(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := &world{
+			limits: limits{
+				entries: rapid.IntRange(1, 8).Draw(t, "entries"), bytes: 2000, forgetAfter: 2,
+				sending: rapid.IntRange(1, 4).Draw(t, "sending"),
+				idle:    rapid.IntRange(0, 3).Draw(t, "idle"), linger: 3 * time.Second,
+				backoff: func(n int) time.Duration { return time.Duration(n) * time.Second },
+			},
+			now:    time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+			stored: map[string][]Entry{}, sequences: map[laneKey]int64{}, log: map[laneKey][]int64{},
+		}
+		w.processes = []*process{w.newProcess(), w.newProcess()}
+		ids, topics := []string{"a", "b", "c"}, []string{"x", "y"}
+		some := func(t *rapid.T) *process { return w.processes[rapid.IntRange(0, len(w.processes)-1).Draw(t, "process")] }
+		t.Repeat(map[string]func(*rapid.T){
+			"write": func(t *rapid.T) {
+				w.write(some(t), rapid.SampledFrom(ids).Draw(t, "id"), rapid.SampledFrom(topics).Draw(t, "topic"))
+			},
+			"sweep": func(t *rapid.T) { w.sweep(some(t), rapid.SampledFrom(ids).Draw(t, "id")) },
+			"view": func(t *rapid.T) {
+				if p := some(t); len(p.views) > 0 {
+					w.deliverView(p, rapid.IntRange(0, len(p.views)-1).Draw(t, "view"))
+				}
+			},
+			"loseView": func(t *rapid.T) {
+				if p := some(t); len(p.views) > 0 {
+					p.views = p.views[1:]
+				}
+			},
+			"send": func(t *rapid.T) { w.send(some(t)) },
+			"answer": func(t *rapid.T) {
+				if p := some(t); len(p.sending) > 0 {
+					isWritten := rapid.IntRange(0, 3).Draw(t, "lost") > 0
+					isTold := rapid.IntRange(0, 3).Draw(t, "told") > 0
+					w.answer(p, rapid.IntRange(0, len(p.sending)-1).Draw(t, "send"), isWritten, isTold)
+				}
+			},
+			"clear": func(t *rapid.T) { w.clear(some(t), rapid.Bool().Draw(t, "done")) },
+			"later": func(t *rapid.T) {
+				w.now = w.now.Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond)
+				for _, p := range w.processes {
+					p.lanes.expire(w.now)
+				}
+			},
+			"crash": func(t *rapid.T) {
+				i := rapid.IntRange(0, len(w.processes)-1).Draw(t, "process")
+				w.processes[i] = w.newProcess()
+			},
+			"": func(t *rapid.T) { w.check(t) },
+		})
+		w.heal(t)
+	})
+}
+
+// heal lets all end well, and finds everything published and the store empty.
+func (w *world) heal(t *rapid.T) {
+	for range 200 {
+		for _, p := range w.processes {
+			for _, id := range slices.Sorted(maps.Keys(w.stored)) {
+				w.sweep(p, id)
+			}
+			for len(p.views) > 0 {
+				w.deliverView(p, 0)
+			}
+			for w.send(p) || len(p.sending) > 0 {
+				if len(p.sending) > 0 {
+					w.answer(p, 0, true, true)
+				}
+			}
+			for len(p.lanes.clears) > 0 {
+				w.clear(p, true)
+			}
+		}
+		w.now = w.now.Add(10 * time.Second)
+		w.check(t)
+	}
+	for id, outbox := range w.stored {
+		require.Empty(t, outbox, id)
+	}
+	for key, n := range w.sequences {
+		require.Equal(t, n, slices.Max(append(w.log[key], 0)), "%v", key)
+	}
+	for _, p := range w.processes {
+		p.lanes.expire(w.now)
+		require.Empty(t, p.lanes.byKey, "a lane without work is forgotten")
+		require.Zero(t, p.lanes.entries)
+	}
+}
+
+func TestLanes_ForgetWhatKeepsFailingOnlyWhenMemoryIsShort(t *testing.T) {
+	for _, tc := range []struct {
+		capacity int
+		kept     bool
+	}{{1, false}, {100, true}} {
+		l := newLanes(limits{entries: tc.capacity, bytes: 1 << 20, sending: 10, idle: 10, linger: time.Hour, forgetAfter: 8, backoff: func(int) time.Duration { return 0 }})
+		view := []Entry{{ID: "1", Topic: "x", Sequence: 1}}
+		l.offer("a", view)
+		now := time.Unix(0, 0)
+		for range 8 {
+			ln, _, ok := l.next(now)
+			require.True(t, ok)
+			l.failed(ln, now)
+		}
+		require.Equal(t, tc.kept, l.entries == 1)
+		l.offer("a", view)
+		_, _, ok := l.next(now)
+		require.True(t, ok, "the sweep brings it back")
+	}
+}
+
+func TestLanes_ALateViewRepeatsNothing(t *testing.T) {
+	l := newLanes(limits{entries: 10, bytes: 1 << 20, sending: 10, idle: 10, linger: time.Second, backoff: func(int) time.Duration { return 0 }})
+	now := time.Unix(0, 0)
+	view := []Entry{{ID: "1", Topic: "x", Sequence: 1}}
+	l.offer("a", view)
+	ln, _, _ := l.next(now)
+	l.acknowledged(ln)
+	l.settle(l.takeClears(10), true, now)
+	taken, _ := l.offer("a", append(view, Entry{ID: "2", Topic: "x", Sequence: 2}))
+	require.Equal(t, 1, taken)
+	_, e, _ := l.next(now)
+	require.Equal(t, "2", e.ID)
+}
+
+func TestLanes_RefuseWhatDoesNotFit(t *testing.T) {
+	big := Entry{ID: "1", Topic: "x", Sequence: 1, Body: make([]byte, 1000)}
+	l := newLanes(limits{entries: 10, bytes: 1500, sending: 10})
+	taken, full := l.offer("a", []Entry{big})
+	require.Equal(t, 1, taken)
+	require.False(t, full)
+	next := big
+	next.Sequence = 2
+	small := Entry{ID: "3", Topic: "x", Sequence: 3}
+	taken, full = l.offer("a", []Entry{big, next, small})
+	require.Zero(t, taken, "nothing newer passes an entry that was left out")
+	require.True(t, full)
+}
+
+func TestLanes_RememberABoundedNumberOfIdleOnes(t *testing.T) {
+	l := newLanes(limits{entries: 10, bytes: 1 << 20, sending: 10, idle: 5, linger: time.Hour})
+	now := time.Unix(0, 0)
+	for i := range 50 {
+		l.offer(fmt.Sprint(i), []Entry{{ID: "1", Topic: "x", Sequence: 1}})
+		ln, _, _ := l.next(now)
+		l.acknowledged(ln)
+		l.settle(l.takeClears(10), true, now)
+	}
+	require.Len(t, l.byKey, 5)
+	l.expire(now.Add(2 * time.Hour))
+	require.Empty(t, l.byKey)
+}
