@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -13,7 +14,7 @@ import (
 
 const (
 	indexName    = "outbox_unsent"
-	maxCounted   = 10_000
+	maxMeasured  = 1000 // documents with entries that are counted, and among which a sweep begins
 	sweepTimeout = 5 * time.Second
 )
 
@@ -21,10 +22,13 @@ const (
 // cleared by one writer and set by another.
 var hasEntries = bson.E{Key: "outbox.0", Value: bson.D{{Key: "$exists", Value: true}}}
 
-// Indexes are what the sweep needs: the documents with entries, and only they, by the id of their first entry.
+// Indexes are what the sweep needs: the ids of the documents with entries, and only of them.
+//
+// An index over _id alone cannot be partial, hence the second key, which no document has. A key outbox.0.… would give
+// pages by age, but not every database that speaks the protocol finds array positions in an index.
 func Indexes() []mongo.IndexModel {
 	return []mongo.IndexModel{{
-		Keys:    bson.D{{Key: "outbox.0.id", Value: 1}},
+		Keys:    bson.D{{Key: "_id", Value: 1}, {Key: "unsent", Value: 1}},
 		Options: options.Index().SetName(indexName).SetPartialFilterExpression(bson.D{hasEntries}),
 	}}
 }
@@ -52,19 +56,19 @@ func (r *Relay) sweepLoop(ctx context.Context) {
 // random place, so that relays of several processes do not all repeat the same entries, and a crowd of entries that
 // cannot be published does not hide the others.
 func (r *Relay) sweep(ctx context.Context) error {
-	n, err := r.count(ctx)
+	n, err := r.measure(ctx)
 	if err != nil || n == 0 {
 		return err
 	}
-	start, err := r.headAt(ctx, rand.Int64N(n))
+	start, err := r.nth(ctx, rand.Int64N(n))
 	if err != nil {
 		return err
 	}
-	room, err := r.sweepRange(ctx, bson.D{{Key: "$gte", Value: start}})
+	room, err := r.sweepRange(ctx, start, "")
 	if err != nil || !room {
 		return err
 	}
-	_, err = r.sweepRange(ctx, bson.D{{Key: "$lt", Value: start}})
+	_, err = r.sweepRange(ctx, "", start)
 	return err
 }
 
@@ -74,18 +78,14 @@ type stored struct {
 	Outbox []Entry `bson:"outbox"`
 }
 
-// sweepRange offers the old outboxes whose first entry's id is within the bounds, and tells whether there was room.
-func (r *Relay) sweepRange(ctx context.Context, bounds bson.D) (bool, error) {
-	var after string
+// sweepRange offers the old outboxes of the documents after from and up to to, "" for no bound, and tells whether there
+// was room.
+func (r *Relay) sweepRange(ctx context.Context, from, to string) (bool, error) {
 	for {
 		if !r.room() {
 			return false, nil
 		}
-		within := bounds
-		if after != "" {
-			within = append(bson.D{{Key: "$gt", Value: after}}, onlyUpper(bounds)...)
-		}
-		page, err := r.page(ctx, within)
+		page, err := r.page(ctx, from, to)
 		if err != nil {
 			return false, err
 		}
@@ -95,27 +95,15 @@ func (r *Relay) sweepRange(ctx context.Context, bounds bson.D) (bool, error) {
 		if len(page) < r.settings.sweepPage {
 			return true, nil
 		}
-		after = page[len(page)-1].Outbox[0].ID
+		from = page[len(page)-1].ID
 	}
 }
 
-func onlyUpper(bounds bson.D) bson.D {
-	if bounds[0].Key == "$lt" {
-		return bounds
-	}
-	return nil
-}
-
-func (r *Relay) page(ctx context.Context, within bson.D) ([]stored, error) {
+func (r *Relay) page(ctx context.Context, from, to string) ([]stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	filter := bson.D{
-		hasEntries,
-		{Key: "outbox.0.id", Value: within},
-		{Key: "outbox.0.at", Value: bson.D{{Key: "$lt", Value: time.Now().Add(-r.settings.sweepAge)}}},
-	}
-	cursor, err := r.coll.Find(ctx, filter, options.Find().
-		SetSort(bson.D{{Key: "outbox.0.id", Value: 1}}).
+	cursor, err := r.coll.Find(ctx, r.left(from, to), options.Find().
+		SetSort(bson.D{{Key: "_id", Value: 1}}).
 		SetHint(indexName).
 		SetLimit(int64(r.settings.sweepPage)).
 		SetProjection(bson.D{{Key: "outbox", Value: 1}}))
@@ -127,6 +115,19 @@ func (r *Relay) page(ctx context.Context, within bson.D) ([]stored, error) {
 		return nil, fmt.Errorf("read outboxes: %w", err)
 	}
 	return page, nil
+}
+
+// left is the filter for outboxes that were left behind.
+func (r *Relay) left(from, to string) bson.D {
+	ids := bson.D{{Key: "$gt", Value: from}}
+	if to != "" {
+		ids = append(ids, bson.E{Key: "$lte", Value: to})
+	}
+	return bson.D{
+		hasEntries,
+		{Key: "_id", Value: ids},
+		{Key: "outbox.0.at", Value: bson.D{{Key: "$lt", Value: time.Now().Add(-r.settings.sweepAge)}}},
+	}
 }
 
 func (r *Relay) take(doc stored) {
@@ -143,53 +144,87 @@ func (r *Relay) room() bool {
 	return !r.hungry
 }
 
-// count gives the number of documents with entries, up to a bound, and measures the oldest.
-func (r *Relay) count(ctx context.Context) (int64, error) {
+// measure counts the documents with entries, up to a bound, and tells the age of the oldest entry among them.
+func (r *Relay) measure(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	n, err := r.coll.CountDocuments(ctx, bson.D{hasEntries, anyHead}, options.Count().SetHint(indexName).SetLimit(maxCounted))
+	cursor, err := r.coll.Aggregate(ctx, mongo.Pipeline{
+		{{Key: "$match", Value: bson.D{hasEntries}}},
+		{{Key: "$limit", Value: maxMeasured}},
+		{{Key: "$group", Value: bson.D{
+			{Key: "_id", Value: nil},
+			{Key: "n", Value: bson.D{{Key: "$sum", Value: 1}}},
+			{Key: "oldest", Value: bson.D{{Key: "$min", Value: bson.D{{Key: "$arrayElemAt", Value: bson.A{"$outbox.at", 0}}}}}},
+		}}},
+	}, options.Aggregate().SetHint(indexName))
 	if err != nil {
-		return 0, fmt.Errorf("count outboxes: %w", err)
+		return 0, fmt.Errorf("measure outboxes: %w", err)
 	}
-	r.metrics.pending.Set(float64(n))
-	r.metrics.oldest.Set(0)
-	if n == 0 {
+	var found []struct {
+		N      int64
+		Oldest time.Time
+	}
+	if err := cursor.All(ctx, &found); err != nil {
+		return 0, fmt.Errorf("measure outboxes: %w", err)
+	}
+	if len(found) == 0 {
+		r.metrics.pending.Set(0)
+		r.metrics.oldest.Set(0)
 		return 0, nil
 	}
-	first, err := r.head(ctx, 0)
-	if err == nil && first != nil {
-		r.metrics.oldest.Set(time.Since(first.At).Seconds())
-	}
-	return n, err
+	r.metrics.pending.Set(float64(found[0].N))
+	r.metrics.oldest.Set(time.Since(found[0].Oldest).Seconds())
+	return found[0].N, nil
 }
 
-var anyHead = bson.E{Key: "outbox.0.id", Value: bson.D{{Key: "$gte", Value: ""}}}
-
-// headAt gives the id of the nth outbox's first entry, "" where there are fewer by now.
-func (r *Relay) headAt(ctx context.Context, n int64) (string, error) {
+// nth gives the id of the nth document with entries, "" where there are fewer by now.
+func (r *Relay) nth(ctx context.Context, n int64) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	e, err := r.head(ctx, n)
-	if err != nil || e == nil {
-		return "", err
+	var doc stored
+	err := r.coll.FindOne(ctx, bson.D{hasEntries}, options.FindOne().
+		SetSort(bson.D{{Key: "_id", Value: 1}}).
+		SetHint(indexName).SetSkip(n).
+		SetProjection(bson.D{{Key: "_id", Value: 1}})).Decode(&doc)
+	if err != nil && !errors.Is(err, mongo.ErrNoDocuments) {
+		return "", fmt.Errorf("read outboxes: %w", err)
 	}
-	return e.ID, nil
+	return doc.ID, nil
 }
 
-func (r *Relay) head(ctx context.Context, skip int64) (*Entry, error) {
-	cursor, err := r.coll.Find(ctx, bson.D{hasEntries, anyHead}, options.Find().
-		SetSort(bson.D{{Key: "outbox.0.id", Value: 1}}).
-		SetHint(indexName).SetSkip(skip).SetLimit(1).
-		SetProjection(bson.D{{Key: "outbox.id", Value: 1}, {Key: "outbox.at", Value: 1}}))
+// Plan is how the database finds the entries that were left behind.
+type Plan struct {
+	Index                      string // "" when it reads all documents
+	KeysExamined, DocsExamined int
+}
+
+// Explain asks the database for the plan of the sweep's query.
+func (r *Relay) Explain(ctx context.Context) (Plan, error) {
+	var answer struct {
+		ExecutionStats struct {
+			TotalKeysExamined int      `bson:"totalKeysExamined"`
+			TotalDocsExamined int      `bson:"totalDocsExamined"`
+			ExecutionStages   bson.Raw `bson:"executionStages"`
+		} `bson:"executionStats"`
+	}
+	err := r.coll.Database().RunCommand(ctx, bson.D{
+		{Key: "explain", Value: bson.D{
+			{Key: "find", Value: r.coll.Name()},
+			{Key: "filter", Value: r.left("", "")},
+			{Key: "sort", Value: bson.D{{Key: "_id", Value: 1}}},
+			{Key: "hint", Value: indexName},
+			{Key: "limit", Value: r.settings.sweepPage},
+		}},
+		{Key: "verbosity", Value: "executionStats"},
+	}).Decode(&answer)
 	if err != nil {
-		return nil, fmt.Errorf("read outboxes: %w", err)
+		return Plan{}, fmt.Errorf("explain the sweep: %w", err)
 	}
-	var found []stored
-	if err := cursor.All(ctx, &found); err != nil {
-		return nil, fmt.Errorf("read outboxes: %w", err)
+	plan := Plan{KeysExamined: answer.ExecutionStats.TotalKeysExamined, DocsExamined: answer.ExecutionStats.TotalDocsExamined}
+	for stage, ok := answer.ExecutionStats.ExecutionStages, true; ok; stage, ok = stage.Lookup("inputStage").DocumentOK() {
+		if name, ok := stage.Lookup("indexName").StringValueOK(); ok {
+			plan.Index = name
+		}
 	}
-	if len(found) == 0 || len(found[0].Outbox) == 0 {
-		return nil, nil //nolint:nilnil // nothing there is no error
-	}
-	return &found[0].Outbox[0], nil
+	return plan, nil
 }
