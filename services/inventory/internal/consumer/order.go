@@ -1,0 +1,13 @@
+package consumer
+
+import (
+	events "github.com/orderwire/orderwire/proto-events"
+	"github.com/orderwire/orderwire/proto-events/eventspb"
+	"github.com/orderwire/orderwire/services/inventory/internal/stock"
+)
+
+// order takes in order-created, order-updated and order-cancel-requested. The first one that is seen of an order
+// starts it, whichever type it is; a later one may bring another address or a cancellation.
+func order(e *events.Event) stock.News {
+	return stock.News{Sequence: e.Sequence, TraceParent: e.TraceParent, Order: e.Data.(*eventspb.Order)}
+}
