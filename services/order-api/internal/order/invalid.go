@@ -15,7 +15,6 @@ const (
 	MaxNote        = 1_000 // characters
 	MaxAddressLine = 200   // characters
 	MaxProductName = 200   // characters
-	MaxCustomer    = 200   // characters
 	// MaxPrice keeps the largest total within what a JavaScript number holds exactly.
 	MaxPrice = 10_000_000_000
 )
@@ -81,6 +80,12 @@ func (p *problems) line(pointer, name, value string, limit int) {
 	}
 }
 
+func (p *problems) customer(pointer, name string) {
+	if !customer.MatchString(name) {
+		p.add(pointer, "customer", "a customer is 1 to 128 printable ASCII characters without a space")
+	}
+}
+
 func (p *problems) note(value string) {
 	if utf8.RuneCountInString(value) > MaxNote {
 		p.add("/note", "too_long", fmt.Sprintf("note may have %d characters", MaxNote))
@@ -88,6 +93,8 @@ func (p *problems) note(value string) {
 }
 
 var (
+	// customer is what a token may have as its subject, and fits a record header.
+	customer = regexp.MustCompile(`^[!-~]{1,128}$`)
 	sku      = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 	currency = regexp.MustCompile(`^[A-Z]{3}$`)
 )

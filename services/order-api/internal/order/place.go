@@ -31,7 +31,7 @@ type Product struct {
 // Check finds what is wrong with the draft whatever the prices are; an *InvalidError points at it.
 func (d Draft) Check() error {
 	var v problems
-	v.line("/customerId", "customerId", d.CustomerID, MaxCustomer)
+	v.customer("/customerId", d.CustomerID)
 	if n := len(d.Items); n < 1 || n > MaxItems {
 		v.add("/items", "items", fmt.Sprintf("an order has 1 to %d items", MaxItems))
 		return v.err()
@@ -112,6 +112,6 @@ func (p Product) Check() error {
 // CheckCustomer finds what is wrong with the name of a customer.
 func CheckCustomer(pointer, name string) error {
 	var v problems
-	v.line(pointer, "customer", name, MaxCustomer)
+	v.customer(pointer, name)
 	return v.err()
 }

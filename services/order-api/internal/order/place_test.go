@@ -85,7 +85,7 @@ func TestPlace_PointsAtWhatIsWrong(t *testing.T) {
 		"no country":    {func(d *order.Draft) { d.ShippingAddress.Country = "XX" }, []problem{{"/shippingAddress/country", "country"}}},
 		"two lines":     {func(d *order.Draft) { d.ShippingAddress.Street = "a\r\nb" }, []problem{{"/shippingAddress/street", "control_character"}}},
 		"endless line":  {func(d *order.Draft) { d.ShippingAddress.City = strings.Repeat("x", 201) }, []problem{{"/shippingAddress/city", "too_long"}}},
-		"long customer": {func(d *order.Draft) { d.CustomerID = strings.Repeat("x", 201) }, []problem{{"/customerId", "too_long"}}},
+		"long customer": {func(d *order.Draft) { d.CustomerID = strings.Repeat("x", 201) }, []problem{{"/customerId", "customer"}}},
 	} {
 		_, err := order.Place("o-1", draft(c.change), prices, time.Now())
 		var invalid *order.InvalidError

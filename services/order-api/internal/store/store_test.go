@@ -30,7 +30,7 @@ type nowhere struct{}
 
 func (nowhere) Publish(*kafka.Message, func(error)) {}
 
-func open(t *testing.T) *Store {
+func open(t testing.TB) *Store {
 	t.Helper()
 	db := testbackend.Mongo(t)
 	relay := outbox.NewRelay(Orders(db), nowhere{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
