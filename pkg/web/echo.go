@@ -1,0 +1,204 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// maxBody limits a request's body, in bytes.
+const maxBody = 64 << 10
+
+// New gives an Echo with everything but routes.
+func New(c Config, log *slog.Logger, reg prometheus.Registerer, tracer trace.Tracer) *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = errorHandler(log)
+	e.IPExtractor = clientIP(c.TrustedProxies)
+	e.Pre(requestID)
+	e.Use(observe(log, reg, tracer), recovered(log))
+	if len(c.CORSOrigins) > 0 {
+		e.Use(cors(c.CORSOrigins))
+	}
+	e.Use(limitBody)
+	return e
+}
+
+// clientIP believes X-Forwarded-For only as far as trusted proxies wrote it.
+func clientIP(trusted []string) echo.IPExtractor {
+	if len(trusted) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, network := range trusted {
+		if p, err := netip.ParsePrefix(network); err == nil {
+			options = append(options, echo.TrustIPRange(&net.IPNet{
+				IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
+			}))
+		}
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+// requestID keeps a request's id where it is sane, and makes one otherwise.
+func requestID(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id := c.Request().Header.Get(echo.HeaderXRequestID)
+		if !saneID(id) {
+			id = uuid.NewString()
+		}
+		c.Request().Header.Set(echo.HeaderXRequestID, id)
+		c.Response().Header().Set(echo.HeaderXRequestID, id)
+		return next(c)
+	}
+}
+
+func saneID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for _, r := range id {
+		if r < '!' || r > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// observe measures, traces and logs a request. Requests without a route share one label, so that nobody fills the
+// metrics by asking for paths that do not exist.
+func observe(log *slog.Logger, reg prometheus.Registerer, tracer trace.Tracer) echo.MiddlewareFunc {
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "http_request_seconds", Help: "Time to answer, by route and status.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
+	}, []string{"method", "route", "status"})
+	if reg != nil {
+		reg.MustRegister(seconds)
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			begun := time.Now()
+			r := c.Request()
+			route := c.Path()
+			if route == "" {
+				route = "none"
+			}
+			ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+			ctx, span := tracer.Start(ctx, r.Method+" "+route, trace.WithSpanKind(trace.SpanKindServer))
+			defer span.End()
+			c.SetRequest(r.WithContext(ctx))
+			if err := next(c); err != nil {
+				c.Error(err)
+			}
+			status, took := c.Response().Status, time.Since(begun)
+			seconds.WithLabelValues(method(r.Method), route, strconv.Itoa(status)).Observe(took.Seconds())
+			log.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "status", status, "seconds", took.Seconds(),
+				"request_id", c.Response().Header().Get(echo.HeaderXRequestID), "client", c.RealIP(),
+				"trace_id", span.SpanContext().TraceID().String(), "order_id", c.Param("id"))
+			return nil
+		}
+	}
+}
+
+// method keeps invented methods out of the metrics.
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
+
+func recovered(log *slog.Logger) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) (err error) {
+			defer func() {
+				p := recover()
+				if p == nil {
+					return
+				}
+				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
+					panic(p)
+				}
+				log.Error("a route panicked", "route", c.Path(), "panic", p, "stack", string(debug.Stack()))
+				err = fmt.Errorf("panic: %v", p)
+			}()
+			return next(c)
+		}
+	}
+}
+
+func cors(origins []string) echo.MiddlewareFunc {
+	return middleware.CORSWithConfig(middleware.CORSConfig{
+		AllowOrigins: origins,
+		AllowMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
+		AllowHeaders: []string{
+			echo.HeaderAuthorization, echo.HeaderContentType, "If-Match", "If-None-Match", "Idempotency-Key", "Prefer", "Last-Event-ID",
+		},
+		ExposeHeaders: []string{
+			"ETag", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", echo.HeaderXRequestID, "Idempotency-Replayed",
+		},
+		MaxAge: 600,
+	})
+}
+
+// limitBody lets a route read so much and no more; a length that says more is refused at once.
+func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().ContentLength > maxBody {
+			return bodyTooLarge()
+		}
+		c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, maxBody)
+		return next(c)
+	}
+}
+
+// Time-outs of a connection. There is none for writing an answer: event streams have no end.
+const (
+	headerTimeout  = 10 * time.Second
+	readTimeout    = 30 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 32 << 10
+)
+
+// Serve gives the part that listens. When its context ends it takes no new connections, lets the requests under way
+// finish, and closes idle connections; nobody's request is cut off.
+func Serve(c Config, e *echo.Echo) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		listener, err := net.Listen("tcp", c.Addr) //nolint:noctx // its life is the part's
+		if err != nil {
+			return fmt.Errorf("HTTP_ADDR: %w", err)
+		}
+		server := &http.Server{
+			Handler: e, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+			ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // what clients do wrong on the wire is not news
+		}
+		failed := make(chan error, 1)
+		go func() { failed <- server.Serve(listener) }()
+		select {
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+		}
+		server.SetKeepAlivesEnabled(false)
+		// The process's own deadline bounds the wait.
+		err = server.Shutdown(context.WithoutCancel(ctx))
+		if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+		return err
+	}
+}

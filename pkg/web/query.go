@@ -1,0 +1,72 @@
+package web
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+func badQuery(format string, args ...any) *Problem {
+	return &Problem{Status: http.StatusBadRequest, Code: "bad_query", Detail: fmt.Sprintf(format, args...)}
+}
+
+// QueryOnly refuses parameters other than these, and one that comes twice.
+func QueryOnly(c echo.Context, names ...string) error {
+	for name, values := range c.QueryParams() {
+		if !slices.Contains(names, name) {
+			return badQuery("there is no parameter %q here", name)
+		}
+		if len(values) > 1 {
+			return badQuery("parameter %q comes %d times", name, len(values))
+		}
+	}
+	return nil
+}
+
+// The size of a page.
+const (
+	defaultLimit = 50
+	maxLimit     = 100
+)
+
+// Limit reads the parameter of that name: 1 to 100, 50 where it is absent.
+func Limit(c echo.Context) (int, error) {
+	s := c.QueryParam("limit")
+	if s == "" && !c.QueryParams().Has("limit") {
+		return defaultLimit, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, badQuery("limit is %q: want 1 to %d", s, maxLimit)
+	}
+	return n, nil
+}
+
+// EncodeCursor makes an opaque cursor of the place where the next page starts.
+func EncodeCursor(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil { // a cursor is a struct of plain fields
+		panic(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// DecodeCursor reads what EncodeCursor made; anything else is 400.
+func DecodeCursor(s string, v any) error {
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err == nil {
+		decoder := json.NewDecoder(strings.NewReader(string(raw)))
+		decoder.DisallowUnknownFields()
+		err = decoder.Decode(v)
+	}
+	if err != nil {
+		return badQuery("after is no cursor of this list")
+	}
+	return nil
+}
