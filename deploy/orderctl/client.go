@@ -136,7 +136,7 @@ func (c *client) call(ctx context.Context, method, path string, header http.Head
 		}
 		return nil, &unreachableError{err}
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close() // only read
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, &unreachableError{fmt.Errorf("%s %s: %w", method, path, err)}

@@ -67,8 +67,8 @@ func (o *orderwire) orderctl(args ...string) (code int, out, errOut string) {
 func orderctl(environ []string, args ...string) (code int, out, errOut string) {
 	for _, kv := range environ { // kong reads the process's environment
 		k, v, _ := strings.Cut(kv, "=")
-		os.Setenv(k, v)      //nolint:errcheck,usetesting // a plain name; undone below
-		defer os.Unsetenv(k) //nolint:errcheck // a plain name
+		os.Setenv(k, v)
+		defer os.Unsetenv(k) // a plain name
 	}
 	var stdout, stderr bytes.Buffer
 	code = run(args, environ, strings.NewReader(""), &stdout, &stderr)
@@ -249,7 +249,7 @@ func TestOrderWatch_ARefusalEndsIt(t *testing.T) {
 			return
 		}
 		conn.Write(r.Context(), websocket.MessageText, []byte(`{"type":"notifier.error","data":{"status":400,"code":"bad-type"}}`)) //nolint:errcheck // the test sees it
-		conn.Close(4400, "bad type")                                                                                                //nolint:errcheck // it is over
+		conn.Close(4400, "bad type")                                                                                                // it is over
 	})
 	code, _, errOut := o.orderctl("order", "watch", "--type", "nope")
 	require.Equal(t, exitRefused, code)

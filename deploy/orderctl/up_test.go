@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -41,7 +42,7 @@ func fakeBin(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	dir, err := os.MkdirTemp(filepath.Dir(self), "bin")
+	dir, err := os.MkdirTemp(filepath.Dir(self), "bin") //nolint:usetesting // a hard link needs the same file system
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	for _, name := range append(stack.Services(), "orderctl") {
@@ -167,7 +168,7 @@ func TestUp_ASecondCtrlCKills(t *testing.T) {
 		if err != nil {
 			return true
 		}
-		conn.Close() //nolint:errcheck // it was only a try
+		conn.Close() // it was only a try
 		return false
 	}, 10*time.Second, time.Millisecond)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGINT))
@@ -195,10 +196,9 @@ func TestOrderwiretest_StartsAndEndsWithTheTest(t *testing.T) {
 	t.Setenv("ORDERWIRE_BIN", bin)
 	var o *orderwiretest.Orderwire
 	t.Run("a test of another team", func(t *testing.T) {
-		if _, err := os.Stat(bin); err != nil {
-			t.Fatal(err)
-		}
-		up(t, bin, nil, "--ephemeral") // skips where there is no database
+		first := up(t, bin, nil, "--ephemeral") // skips where there is no database
+		require.NoError(t, first.stdin.Close())
+		require.Equal(t, 0, first.wait())
 		o = orderwiretest.Start(t, "RATE_LIMIT=5")
 		require.Equal(t, "a fake token", o.OperatorToken)
 		require.Equal(t, "a fake token", o.Token(t, "alice"))
@@ -206,7 +206,7 @@ func TestOrderwiretest_StartsAndEndsWithTheTest(t *testing.T) {
 		require.DirExists(t, filepath.Join(o.Dir, "logs"))
 		resp, err := http.Get(o.Gateway + "/v1/stock") //nolint:noctx // a test
 		require.NoError(t, err)
-		defer resp.Body.Close() //nolint:errcheck // only read
+		defer resp.Body.Close() // only read
 		var seen struct{ Env []string }
 		require.NoError(t, json.NewDecoder(resp.Body).Decode(&seen))
 		require.Contains(t, seen.Env, "RATE_LIMIT=5")
@@ -236,18 +236,22 @@ func zombie(pid int) bool {
 	return err == nil && strings.Contains(string(raw), ") Z ")
 }
 
-// freePorts moves every port of a stack to one that was free a moment ago.
+// freePorts moves every port of a stack to one that was free a moment ago, below the range of outgoing connections.
 func freePorts(t *testing.T) []string {
 	t.Helper()
 	var env []string
-	for _, name := range []string{
+	names := []string{
 		"GATEWAY", "KAFKA", "MONGODB", "ORDER_API", "ORDER_API_ADMIN", "INVENTORY", "INVENTORY_ADMIN",
 		"SHIPPING", "SHIPPING_ADMIN", "NOTIFIER", "NOTIFIER_ADMIN",
-	} {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
-		require.NoError(t, err)
-		defer l.Close() //nolint:errcheck // it was only a try
-		env = append(env, name+"_PORT="+strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+	for n := 5000 + rand.IntN(9000); len(names) > 0; n++ {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(n))) //nolint:noctx // a test
+		if err != nil {
+			continue
+		}
+		require.NoError(t, l.Close())
+		env = append(env, names[0]+"_PORT="+strconv.Itoa(n))
+		names = names[1:]
 	}
 	return env
 }

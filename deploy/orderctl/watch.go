@@ -93,7 +93,7 @@ func (s *stream) connection(ctx context.Context, ready func()) error {
 		HTTPHeader: header, Subprotocols: []string{"cloudevents.json"}, CompressionMode: websocket.CompressionDisabled,
 	})
 	if resp != nil && resp.Body != nil {
-		defer resp.Body.Close() //nolint:errcheck // the connection has it
+		defer resp.Body.Close() // the connection has it
 	}
 	if err != nil {
 		return &unreachableError{err}

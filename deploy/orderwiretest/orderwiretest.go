@@ -74,30 +74,30 @@ const stopGrace = 15 * time.Second
 
 // Start starts an Orderwire and ends it when the test is over. It fails the test when it cannot; env adds to the
 // environment of the services, as in "RATE_LIMIT=5".
-func Start(t testing.TB, env ...string) *Orderwire {
-	t.Helper()
+func Start(tb testing.TB, env ...string) *Orderwire {
+	tb.Helper()
 	binary, err := find()
 	if err != nil {
-		t.Fatalf("orderwiretest: %v", err)
+		tb.Fatalf("orderwiretest: %v", err)
 	}
 	o, stop, err := start(binary, append(os.Environ(), env...))
 	if err != nil {
-		t.Fatalf("orderwiretest: %v", err)
+		tb.Fatalf("orderwiretest: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := stop(); err != nil {
-			t.Errorf("orderwiretest: %v", err)
+			tb.Errorf("orderwiretest: %v", err)
 		}
 	})
 	return o
 }
 
 // Token gives a bearer token of the customer.
-func (o *Orderwire) Token(t testing.TB, customer string) string {
-	t.Helper()
+func (o *Orderwire) Token(tb testing.TB, customer string) string {
+	tb.Helper()
 	token, err := o.login(customer, false)
 	if err != nil {
-		t.Fatalf("orderwiretest: a token for %s: %v", customer, err)
+		tb.Fatalf("orderwiretest: a token for %s: %v", customer, err)
 	}
 	return token
 }
@@ -118,7 +118,7 @@ func (o *Orderwire) login(customer string, operator bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close() // only read
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return "", err
@@ -182,7 +182,7 @@ func start(binary string, env []string) (o *Orderwire, stop func() error, err er
 		return nil, nil, err
 	}
 	stop = func() error {
-		stdin.Close()                                                     //nolint:errcheck // closing is the sign to end, whether it is read or not
+		stdin.Close()                                                     // closing is the sign to end, whether it is read or not
 		timer := time.AfterFunc(stopGrace, func() { cmd.Process.Kill() }) //nolint:errcheck // it may just have ended
 		defer timer.Stop()
 		if err := cmd.Wait(); err != nil {

@@ -19,14 +19,40 @@ type backends struct {
 	build     bool // build the fast database where it is missing and can be built
 	pids      *pidFile
 	ports     ports
-	say       Progress
-	onEnd     func(error) // hears of one that has ended by itself
+	// The ports that are needed.
+	broker, controller, database int
+
+	say   Progress
+	onEnd func(error) // hears of one that has ended by itself
 }
 
 func (b *backends) logDir() string { return filepath.Join(b.dir, "logs") }
 
+// takePorts is done before anything is started: a child that is being started has copies of all our sockets for a
+// moment, so a port that was only tried could still be taken when it is needed.
+func (b *backends) takePorts() error {
+	var err error
+	if b.env.get("KAFKA_BROKERS") == "" {
+		if b.broker, err = b.ports.take(portKafka, b.env, b.ephemeral, "the broker"); err != nil {
+			return err
+		}
+		if b.kafka == KafkaApache {
+			if b.controller, err = b.ports.take(portKafkaController, b.env, b.ephemeral, "the broker's controller"); err != nil {
+				return err
+			}
+		}
+	}
+	if b.env.get("MONGODB_URI") == "" {
+		b.database, err = b.ports.take(portMongoDB, b.env, b.ephemeral, "the database")
+	}
+	return err
+}
+
 // start starts both at once: a JVM and a database take seconds each.
 func (b *backends) start(ctx context.Context) (*Broker, *Database, error) {
+	if err := b.takePorts(); err != nil {
+		return nil, nil, err
+	}
 	var broker *Broker
 	var database *Database
 	var brokerErr, databaseErr error
@@ -68,8 +94,10 @@ func StartBackends(ctx context.Context, c BackendsConfig) (*Backends, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &backends{env: c.Environ, dir: dir.path, kafka: c.Kafka, ephemeral: true, build: c.Fast, pids: dir.pids, say: c.Say,
-		onEnd: func(err error) { c.Say("%v", err) }}
+	b := &backends{
+		env: c.Environ, dir: dir.path, kafka: c.Kafka, ephemeral: true, build: c.Fast, pids: dir.pids, say: c.Say,
+		onEnd: func(err error) { c.Say("%v", err) },
+	}
 	broker, database, err := b.start(ctx)
 	if err != nil {
 		b.ports.close()
@@ -94,14 +122,14 @@ type directory struct {
 }
 
 // openDirectory takes the directory and ends what a crashed run has left there; ended names it.
-func openDirectory(path string) (d *directory, ended []string, err error) {
+func openDirectory(path string, grace time.Duration) (d *directory, ended []string, err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, nil, err
 	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("data directory: %w", err)
 	}
-	lock, err := lockDir(path)
+	lock, err := lockDir(path, grace)
 	if err != nil {
 		return nil, nil, fmt.Errorf("data directory %s: %w", path, err)
 	}
@@ -126,7 +154,7 @@ func temporaryDirectory() (*directory, error) {
 		if info, err := os.Stat(filepath.Join(path, "lock")); err != nil || time.Since(info.ModTime()) < time.Second {
 			continue
 		}
-		if d, _, err := openDirectory(path); err == nil { // an error means that it is in use, or somebody else's
+		if d, _, err := openDirectory(path, 0); err == nil { // an error means that it is in use, or somebody else's
 			_ = d.release(true)
 		}
 	}
@@ -134,7 +162,7 @@ func temporaryDirectory() (*directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, _, err := openDirectory(path)
+	d, _, err := openDirectory(path, 0)
 	return d, err
 }
 

@@ -54,18 +54,12 @@ func (b *backends) startBroker(ctx context.Context) (*Broker, error) {
 		}
 		return k, nil
 	}
-	number, err := b.ports.take(portKafka, b.env, b.ephemeral, "the broker")
-	if err != nil {
-		return nil, err
-	}
 	k := &Broker{
-		Kind: b.kafka, Brokers: []string{loopback(number)}, port: number,
+		Kind: b.kafka, Brokers: []string{loopback(b.broker)}, port: b.broker, controller: b.controller,
 		dir: filepath.Join(b.dir, "kafka-"+b.kafka), logDir: b.logDir(), ephemeral: b.ephemeral, pids: b.pids, onEnd: b.onEnd,
 	}
 	if k.Kind == KafkaApache {
-		if k.controller, err = b.ports.take(portKafkaController, b.env, b.ephemeral, "the broker's controller"); err != nil {
-			return nil, err
-		}
+		var err error
 		if k.libs, err = PrepareKafka(ctx, b.env, b.say); err != nil {
 			return nil, err
 		}
@@ -180,7 +174,7 @@ func (k *Broker) properties() string {
 // PrepareKafka makes sure that Apache Kafka's libraries are in the cache and gives their directory.
 func PrepareKafka(ctx context.Context, environ []string, say Progress) (string, error) {
 	if !onPath("java") {
-		return "", errors.New("Apache Kafka needs Java 17 or newer: java is not on the PATH")
+		return "", errors.New("java is not on the PATH: Apache Kafka needs Java 17 or newer")
 	}
 	cache, err := cacheDir(environ)
 	if err != nil {
@@ -192,7 +186,7 @@ func PrepareKafka(ctx context.Context, environ []string, say Progress) (string, 
 		return libs, nil
 	}
 	if !onPath("mvn") {
-		return "", errors.New("fetching Apache Kafka needs Maven: mvn is not on the PATH")
+		return "", errors.New("mvn is not on the PATH: Maven fetches Apache Kafka")
 	}
 	err = locked(cache, func() error {
 		if exists(libs) {

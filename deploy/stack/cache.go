@@ -40,7 +40,7 @@ func locked(dir string, fill func() error) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // closing gives the lock back
+	defer f.Close() // closing gives the lock back
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", dir, err)
 	}
@@ -101,7 +101,7 @@ func runTool(ctx context.Context, say Progress, what, step string, name string, 
 		err = cmd.Wait()
 	}
 	close(ended)
-	w.Close() //nolint:errcheck // a pipe's end never fails
+	w.Close() // a pipe's end never fails
 	<-read
 	<-reported
 	if err != nil {

@@ -44,23 +44,19 @@ func (b *backends) startDatabase(ctx context.Context) (*Database, error) {
 		}
 		return d, nil
 	}
-	number, err := b.ports.take(portMongoDB, b.env, b.ephemeral, "the database")
-	if err != nil {
-		return nil, err
-	}
 	program, err := findMongo(ctx, b.env, b.build, b.say)
 	if err != nil {
 		return nil, err
 	}
 	d := &Database{
-		Kind: string(program.kind), Path: program.path, program: program, port: number,
+		Kind: string(program.kind), Path: program.path, program: program, port: b.database,
 		dir: filepath.Join(b.dir, "mongodb-"+string(program.kind)), logDir: b.logDir(), pids: b.pids, onEnd: b.onEnd,
 	}
 	set := "secantus" // SecantusDB's own, fixed
 	if program.kind == kindMongod {
 		set = "orderwire"
 	}
-	d.URI = fmt.Sprintf("mongodb://%s/?replicaSet=%s", loopback(number), set)
+	d.URI = fmt.Sprintf("mongodb://%s/?replicaSet=%s", loopback(b.database), set)
 	if err := d.Start(ctx); err != nil {
 		return nil, err
 	}

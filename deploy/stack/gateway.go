@@ -126,7 +126,7 @@ func (g *gateway) shutdown(ctx context.Context) {
 
 // close cuts what is left.
 func (g *gateway) close() {
-	g.server.Close() //nolint:errcheck // everything is cut anyway
+	g.server.Close() // everything is cut anyway
 	g.transport.CloseIdleConnections()
 }
 

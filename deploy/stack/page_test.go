@@ -30,20 +30,20 @@ func TestPage_DeepLinksAreThePageAndMissingFilesAreNot(t *testing.T) {
 		"/assets/../secret.": {404, "not-found", "no-store"},
 	} {
 		w := httptest.NewRecorder()
-		page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		page.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		require.Equal(t, want.status, w.Code, path)
 		require.Contains(t, w.Body.String(), want.body, path)
 		require.Equal(t, want.cache, w.Header().Get("Cache-Control"), path)
 	}
 	w := httptest.NewRecorder()
-	page.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
+	page.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil))
 	require.Equal(t, http.StatusMethodNotAllowed, w.Code)
 	require.Equal(t, "GET, HEAD", w.Header().Get("Allow"))
 }
 
 func TestPage_WithoutABuildSaysSo(t *testing.T) {
 	w := httptest.NewRecorder()
-	pageHandler(fstest.MapFS{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	pageHandler(fstest.MapFS{}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 	require.Equal(t, http.StatusNotFound, w.Code)
 	require.Contains(t, w.Body.String(), "make build")
 }

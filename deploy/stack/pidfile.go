@@ -104,14 +104,22 @@ func (e pidEntry) alive() bool {
 // errLocked says that another stack uses the data directory.
 var errLocked = errors.New("in use by another stack")
 
+// lockGrace is how long a killed stack may take to let go of its directory.
+const lockGrace = time.Second
+
 // lockDir takes the data directory for this process; the kernel gives it back when the process ends, however it does.
-func lockDir(dir string) (*os.File, error) {
+func lockDir(dir string, grace time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close() //nolint:errcheck // the lock is what failed
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	for begin := time.Now(); errors.Is(err, syscall.EWOULDBLOCK) && time.Since(begin) < grace; {
+		time.Sleep(10 * time.Millisecond)
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
+		f.Close() // the lock is what failed
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errLocked
 		}

@@ -52,13 +52,13 @@ func (ps *ports) take(p port, env environment, ephemeral bool, what string) (int
 func (ps *ports) free() (int, error) {
 	const from, to = 15000, 32000
 	for range 200 {
-		n := from + rand.IntN(to-from) //nolint:gosec // no secret
-		reservation, err := net.ListenPacket("udp", loopback(n))
+		n := from + rand.IntN(to-from)                           //nolint:gosec // no secret
+		reservation, err := net.ListenPacket("udp", loopback(n)) //nolint:noctx // it never blocks
 		if err != nil {
 			continue
 		}
 		if !isFree(n) {
-			reservation.Close() //nolint:errcheck // nothing was sent
+			reservation.Close() // nothing was sent
 			continue
 		}
 		ps.mu.Lock()
@@ -74,7 +74,7 @@ func (ps *ports) close() {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for _, r := range ps.reserved {
-		r.Close() //nolint:errcheck // nothing was sent
+		r.Close() // nothing was sent
 	}
 	ps.reserved = nil
 }
@@ -82,11 +82,11 @@ func (ps *ports) close() {
 // isFree tries the loopback and the wildcard address: a listener on either one is in the way.
 func isFree(n int) bool {
 	for _, host := range []string{"127.0.0.1", ""} {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(n)))
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(n))) //nolint:noctx // it never blocks
 		if err != nil {
 			return false
 		}
-		l.Close() //nolint:errcheck // it was only a try
+		l.Close() // it was only a try
 	}
 	return true
 }

@@ -51,8 +51,8 @@ func startProcess(c command, logDir string, pids *pidFile) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
-	defer log.Close() //nolint:errcheck // the child has its own handle
-	p.cmd = exec.Command(c.path, c.args...)
+	defer log.Close()                       // the child has its own handle
+	p.cmd = exec.Command(c.path, c.args...) //nolint:noctx // it lives until stop or kill
 	p.cmd.Env, p.cmd.Dir = c.env, c.dir
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = childAttributes()
@@ -65,7 +65,7 @@ func startProcess(c command, logDir string, pids *pidFile) (*process, error) {
 	}
 	err = spawn(p.cmd)
 	if stdin != nil {
-		stdin.Close() //nolint:errcheck // the child has its own handle
+		stdin.Close() // the child has its own handle
 	}
 	if err != nil {
 		p.closeStdin()
@@ -92,7 +92,7 @@ func (p *process) wait(pids *pidFile) {
 
 func (p *process) closeStdin() {
 	if p.stdin != nil {
-		p.stdin.Close() //nolint:errcheck // nothing was written
+		p.stdin.Close() // nothing was written
 	}
 }
 
@@ -169,7 +169,7 @@ func tail(file string, n int) string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close() // only read
 	const most = 8 << 10
 	if size, err := f.Seek(0, io.SeekEnd); err == nil {
 		if _, err := f.Seek(max(0, size-most), io.SeekStart); err != nil {

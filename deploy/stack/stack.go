@@ -88,7 +88,7 @@ func (s *Stack) open(c Config) error {
 		s.suffix = "-" + randomHex(4)
 		s.directory, err = temporaryDirectory()
 	} else {
-		s.directory, ended, err = openDirectory(c.DataDir)
+		s.directory, ended, err = openDirectory(c.DataDir, lockGrace)
 	}
 	if errors.Is(err, errLocked) {
 		return fmt.Errorf("%w: it is running already", err)
@@ -141,7 +141,7 @@ func (s *Stack) start(ctx context.Context, c Config) error {
 	if err := s.startAll(ctx); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", loopback(gatewayPort))
+	listener, err := net.Listen("tcp", loopback(gatewayPort)) //nolint:noctx // it never blocks
 	if err != nil {
 		return fmt.Errorf("gateway: %w (set %s to move it)", err, portGateway.variable)
 	}
@@ -367,7 +367,7 @@ func (s *Stack) release() {
 	s.serving.Wait()
 	s.backends.ports.close()
 	if s.logFile != nil {
-		s.logFile.Close() //nolint:errcheck // nobody writes any more
+		s.logFile.Close() // nobody writes any more
 	}
 	if err := s.directory.release(s.suffix != ""); err != nil {
 		s.backends.say("give back %s: %v", s.Dir, err)
@@ -389,6 +389,6 @@ func (s *Stack) dropDatabases(ctx context.Context) {
 
 func randomHex(n int) string {
 	b := make([]byte, n)
-	rand.Read(b) //nolint:errcheck // it never fails, see crypto/rand
+	rand.Read(b) // it never fails, see crypto/rand
 	return hex.EncodeToString(b)
 }

@@ -65,14 +65,20 @@ func startFake(t *testing.T, c Config) *Stack {
 	return s
 }
 
-func get(t *testing.T, url string) (*http.Response, []byte) {
+// answer is an HTTP response that was read.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+}
+
+func get(t *testing.T, url string) (answer, []byte) {
 	t.Helper()
 	resp, err := http.Get(url) //nolint:gosec,noctx // a test of its own server
 	require.NoError(t, err)
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close() // only read
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return resp, body
+	return answer{resp.StatusCode, resp.Header}, body
 }
 
 func TestStack_GatewayRoutesToEachService(t *testing.T) {
@@ -154,19 +160,19 @@ func TestStack_StreamsPassTheGatewayAndEndWithIt(t *testing.T) {
 	s := startFake(t, Config{})
 	resp, err := http.Get(s.GatewayURL + "/v1/events") //nolint:noctx // it ends with the stack
 	require.NoError(t, err)
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close() // only read
 	lines := bufio.NewScanner(resp.Body)
 	require.True(t, lines.Scan())
 	require.Equal(t, "data: 0", lines.Text(), "it comes while the answer is still being written")
 
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.GatewayURL, "http://")) //nolint:noctx // a test
 	require.NoError(t, err)
-	defer conn.Close() //nolint:errcheck // the test is over
+	defer conn.Close() // the test is over
 	fmt.Fprintf(conn, "GET /v1/events HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 	r := bufio.NewReader(conn)
 	upgraded, err := http.ReadResponse(r, nil)
 	require.NoError(t, err)
-	defer upgraded.Body.Close() //nolint:errcheck // the connection is closed above
+	defer upgraded.Body.Close() // the connection is closed above
 	require.Equal(t, http.StatusSwitchingProtocols, upgraded.StatusCode)
 	fmt.Fprintln(conn, "ping")
 	line, err := r.ReadString('\n')
@@ -261,7 +267,7 @@ func TestStart_SaysWhichPortIsTakenAndHowToMoveIt(t *testing.T) {
 	needDatabase(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
 	require.NoError(t, err)
-	defer taken.Close() //nolint:errcheck // the test is over
+	defer taken.Close() // the test is over
 	number := taken.Addr().(*net.TCPAddr).Port
 	for _, variable := range []string{"GATEWAY_PORT", "INVENTORY_PORT", "NOTIFIER_ADMIN_PORT", "KAFKA_PORT", "MONGODB_PORT"} {
 		_, err := Start(t.Context(), Config{

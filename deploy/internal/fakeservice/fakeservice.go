@@ -58,7 +58,7 @@ func Play(name string) int {
 	api.HandleFunc("/v1/stock/broken", func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := w.(http.Hijacker).Hijack()
 		if err == nil {
-			conn.Close() //nolint:errcheck // cutting the connection is the point
+			conn.Close() // cutting the connection is the point
 		}
 	})
 	go http.ListenAndServe(os.Getenv("HTTP_ADDR"), api) //nolint:errcheck,gosec // a fake: the test sees it
@@ -90,7 +90,7 @@ func playEcho(w http.ResponseWriter) {
 	if err != nil {
 		return
 	}
-	defer conn.Close() //nolint:errcheck // it has ended
+	defer conn.Close() // it has ended
 	fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 	io.Copy(conn, buf) //nolint:errcheck // it ends with the connection
 }
