@@ -79,8 +79,11 @@ func TestPlace_PointsAtWhatIsWrong(t *testing.T) {
 		"another currency": {func(d *order.Draft) { d.Total = &order.Money{Amount: 2500, Currency: "USD"} }, []problem{{"/total", "total_mismatch"}}},
 		"long note":        {func(d *order.Draft) { d.Note = strings.Repeat("ü", 1001) }, []problem{{"/note", "too_long"}}},
 		"no address": {func(d *order.Draft) { d.ShippingAddress = order.Address{} }, []problem{
-			{"/shippingAddress/name", "required"}, {"/shippingAddress/street", "required"}, {"/shippingAddress/city", "required"},
-			{"/shippingAddress/postalCode", "required"}, {"/shippingAddress/country", "required"},
+			{"/shippingAddress/name", "required"},
+			{"/shippingAddress/street", "required"},
+			{"/shippingAddress/city", "required"},
+			{"/shippingAddress/postalCode", "required"},
+			{"/shippingAddress/country", "required"},
 		}},
 		"no country":    {func(d *order.Draft) { d.ShippingAddress.Country = "XX" }, []problem{{"/shippingAddress/country", "country"}}},
 		"two lines":     {func(d *order.Draft) { d.ShippingAddress.Street = "a\r\nb" }, []problem{{"/shippingAddress/street", "control_character"}}},

@@ -30,22 +30,22 @@ type nowhere struct{}
 
 func (nowhere) Publish(*kafka.Message, func(error)) {}
 
-func open(t testing.TB) *Store {
-	t.Helper()
-	db := testbackend.Mongo(t)
+func open(tb testing.TB) *Store {
+	tb.Helper()
+	db := testbackend.Mongo(tb)
 	relay := outbox.NewRelay(Orders(db), nowhere{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	s := New(db, relay)
-	require.NoError(t, s.EnsureIndexes(t.Context()))
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	require.NoError(tb, s.EnsureIndexes(tb.Context()))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := s.Run(ctx); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
-	t.Cleanup(func() { cancel(); running.Wait() })
-	_, err := s.PutProduct(t.Context(), order.Product{SKU: "mug", Name: "Mug", UnitPrice: order.Money{Amount: 5, Currency: "EUR"}})
-	require.NoError(t, err)
+	tb.Cleanup(func() { cancel(); running.Wait() })
+	_, err := s.PutProduct(tb.Context(), order.Product{SKU: "mug", Name: "Mug", UnitPrice: order.Money{Amount: 5, Currency: "EUR"}})
+	require.NoError(tb, err)
 	return s
 }
 
