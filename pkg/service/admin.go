@@ -24,7 +24,7 @@ type check struct {
 	ask      func(ctx context.Context) error
 }
 
-// Check adds a readiness check. /readyz answers 503 when a required one fails; the others show in its body and as the
+// Check adds a readiness check. /readyz answers 503 until Run, and when a required one fails; the others show in its body and as the
 // metric service_check_up.
 func (a *App) Check(name string, required bool, ask func(ctx context.Context) error) {
 	a.mu.Lock()
@@ -65,7 +65,7 @@ func (a *App) ask(ctx context.Context) readiness {
 		})
 	}
 	all.Wait()
-	r.Ready = !r.Drains
+	r.Ready = a.running.Load() && !r.Drains
 	for _, c := range r.Checks {
 		r.Ready = r.Ready && (c.OK || !c.Required)
 	}

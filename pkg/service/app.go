@@ -27,6 +27,7 @@ type App struct {
 	config   Config
 	admin    *http.Server
 	listener net.Listener
+	running  atomic.Bool // every part has been started
 	draining atomic.Bool
 	failed   chan error
 
@@ -116,6 +117,7 @@ func (a *App) Defer(name string, stop func(ctx context.Context) error) {
 // Run blocks until ctx ends or a part fails; then it stops everything, last in, first out, within SHUTDOWN_TIMEOUT. It
 // gives the failure, or what went wrong while stopping.
 func (a *App) Run(ctx context.Context) error {
+	a.running.Store(true)
 	a.Log.Info("running", "admin", a.listener.Addr().String())
 	var cause error
 	select {

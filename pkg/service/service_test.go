@@ -104,6 +104,9 @@ func TestReadyz_FollowsTheRequiredChecksAndShowsTheOthers(t *testing.T) {
 	var away error
 	app.Check("mongodb", true, func(context.Context) error { return away })
 	app.Check("kafka", false, func(context.Context) error { return errors.New("no broker") })
+	status, _ := app.get(t, "/readyz")
+	require.Equal(t, 503, status, "its parts have not been started")
+	app.running.Store(true)
 	status, body := app.get(t, "/readyz")
 	require.Equal(t, 200, status)
 	var r readiness
