@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"syscall"
@@ -83,7 +84,7 @@ func (i *Instance) Start(ctx context.Context) error {
 	return nil
 }
 
-// ready says nil when the service says that it is.
+// ready says nil when the service says that it is, and takes connections.
 func (i *Instance) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -103,7 +104,11 @@ func (i *Instance) ready(ctx context.Context) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("GET /readyz: %s: %s", resp.Status, body)
 	}
-	return nil
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", i.addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // Stop ends the process in good order: the gateway sends it nothing new, it drains, and it is killed if that takes
