@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,16 +56,29 @@ const (
 	maxErrorBytes   = 1 << 10
 	maxHeaderBytes  = 1 << 10
 	maxHeadersBytes = 32 << 10
+	headerCost      = 16 // what the client reckons for a header beyond its bytes, and more: a bomb of tiny ones is cut too
 )
 
-// deadLetter gives the message that keeps r and why group could not handle it.
-func deadLetter(r *Record, group string, cause error, now time.Time) *kafka.Message {
+// redriven tells whether a record of the retry topic carries the coordinates of a source. Somebody may write anything
+// there: what does not is a record of the retry topic itself, and is kept with the dead letters of the first topic.
+func redriven(r *Record, topics []string) bool {
+	_, partition := strconv.ParseInt(r.Header(HeaderPartition), 10, 32)
+	_, offset := strconv.ParseInt(r.Header(HeaderOffset), 10, 64)
+	return partition == nil && offset == nil && slices.Contains(topics, r.Header(HeaderTopic))
+}
+
+// deadLetter gives the message that keeps r and why group, which reads topics, could not handle it.
+func deadLetter(r *Record, group string, topics []string, cause error, now time.Time) *kafka.Message {
 	topic, partition, offset := r.Topic, strconv.Itoa(int(r.Partition)), strconv.FormatInt(r.Offset, 10)
-	if r.Topic == RetryTopic(group) && r.Header(HeaderTopic) != "" {
-		topic, partition, offset = r.Header(HeaderTopic), r.Header(HeaderPartition), r.Header(HeaderOffset)
+	home := topic
+	if r.Topic == RetryTopic(group) {
+		if home = topics[0]; redriven(r, topics) {
+			home = r.Header(HeaderTopic)
+			topic, partition, offset = home, r.Header(HeaderPartition), r.Header(HeaderOffset)
+		}
 	}
 	m := &kafka.Message{
-		Topic: DeadLetterTopic(topic, group), Partition: r.Partition, Key: string(r.Key), Value: r.Value,
+		Topic: DeadLetterTopic(home, group), Partition: r.Partition, Key: string(r.Key), Value: r.Value,
 		Headers: []kafka.Header{
 			{Key: HeaderTopic, Value: topic}, {Key: HeaderPartition, Value: partition}, {Key: HeaderOffset, Value: offset},
 			{Key: HeaderGroup, Value: group}, {Key: HeaderError, Value: cut(cause.Error(), maxErrorBytes)},
@@ -80,7 +94,7 @@ func deadLetter(r *Record, group string, cause error, now time.Time) *kafka.Mess
 		if len(key)+len(value) > room {
 			key, value = cut(key, maxHeaderBytes), cut(value, maxHeaderBytes)
 		}
-		if room -= len(key) + len(value); room < 0 {
+		if room -= len(key) + len(value) + headerCost; room < 0 {
 			break
 		}
 		m.Headers = append(m.Headers, kafka.Header{Key: key, Value: value})
@@ -97,7 +111,7 @@ func cut(s string, most int) string {
 
 // bury writes the dead letter of r and waits until it is in the log.
 func (g *Group) bury(ctx context.Context, r *Record, cause error) error {
-	m := deadLetter(r, g.config.Group, cause, time.Now())
+	m := deadLetter(r, g.config.Group, g.config.Topics, cause, time.Now())
 	if err := g.producer.Send(ctx, m); err != nil {
 		return fmt.Errorf("dead-letter %s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
 	}

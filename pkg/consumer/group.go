@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
@@ -67,8 +68,12 @@ func New(k kafka.Config, c Config, h Handler, p *kafka.Producer, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
+	c = c.withDefaults()
+	if c.HandlerTimeout >= kafka.RebalanceTimeout/2 {
+		return nil, fmt.Errorf("handler time-out %s: want less than %s, half of the rebalance time-out", c.HandlerTimeout, kafka.RebalanceTimeout/2)
+	}
 	return &Group{
-		config: c.withDefaults(), brokers: k.Brokers, sarama: s, handler: h, producer: p,
+		config: c, brokers: k.Brokers, sarama: s, handler: h, producer: p,
 		log: log.With("group", c.Group), metrics: newMetrics(reg),
 	}, nil
 }
@@ -88,10 +93,13 @@ func (g *Group) Ready(context.Context) error {
 // brokers for as long as it takes.
 func (g *Group) Run(ctx context.Context) error {
 	for try := 0; ctx.Err() == nil; try++ {
-		group, err := sarama.NewConsumerGroup(g.brokers, g.config.Group, g.sarama)
+		err := kafka.Reach(g.brokers, g.sarama)
 		if err == nil {
-			g.consume(ctx, group)
-			continue
+			var group sarama.ConsumerGroup
+			if group, err = sarama.NewConsumerGroup(g.brokers, g.config.Group, g.sarama); err == nil {
+				g.consume(ctx, group)
+				continue
+			}
 		}
 		if try%10 == 0 {
 			g.log.Warn("no broker yet", "brokers", g.brokers, "error", err)
@@ -118,8 +126,13 @@ func (g *Group) consume(ctx context.Context, group sarama.ConsumerGroup) {
 		if time.Since(begun) > time.Second {
 			try = 0
 		}
-		if err != nil && ctx.Err() == nil {
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
 			g.log.Warn("left the consumer group and will join again", "error", err)
+		}
+		if err != nil || time.Since(begun) <= time.Second {
 			sleep(ctx, wait(try))
 		}
 	}

@@ -20,7 +20,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "consumer_start_alarms_total", Help: "Partitions that did not start at the committed offset: reread or hole.",
 		}, []string{"kind"}),
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "consumer_lag_records", Help: "Records behind the one that was read last.",
+			Name: "consumer_lag_records", Help: "Records that are not finished, those included that are read already.",
 		}, []string{"topic", "partition"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "consumer_batch_seconds", Help: "Time that the handler took for a batch.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),

@@ -15,6 +15,8 @@ type topicPartition struct {
 
 // partition is the queue of one claim: records that were read and are not finished, in order.
 type partition struct {
+	tp       topicPartition
+	end      int64 // of the log, when a record was last read
 	queue    []*Record
 	bytes    int
 	held     time.Time // nothing is taken before; zero: not held

@@ -29,9 +29,11 @@ func (m *members) Setup(s sarama.ConsumerGroupSession) error {
 // Cleanup waits for the batch in flight: its marks are committed behind this call.
 func (m *members) Cleanup(s sarama.ConsumerGroupSession) error {
 	run := sessionOf(s)
-	current.Delete(s)
 	m.g.joined.Store(false)
 	<-run.ended
+	current.Delete(s)
+	m.g.metrics.lag.Reset() // others report these partitions from now on
+	m.g.metrics.held.Set(0)
 	return nil
 }
 
@@ -52,8 +54,7 @@ func (m *members) ConsumeClaim(s sarama.ConsumerGroupSession, claim sarama.Consu
 				run.checkStart(claim, message.Offset)
 				first = false
 			}
-			m.g.metrics.lag.WithLabelValues(claim.Topic(), strconv.Itoa(int(claim.Partition()))).
-				Set(float64(max(claim.HighWaterMarkOffset()-message.Offset-1, 0)))
+			run.behind(p, message.Offset, claim.HighWaterMarkOffset())
 			if !run.push(p, message) {
 				return nil
 			}
@@ -80,6 +81,7 @@ type session struct {
 	order      []topicPartition // taken in turn
 	limit      int              // of the next batch, in records
 	failures   int              // of whole batches, in a row
+	probed     bool             // the last turn was for partitions that had failed
 	wake       chan struct{}
 }
 
@@ -91,7 +93,7 @@ func newSession(g *Group, s sarama.ConsumerGroupSession) *session {
 }
 
 func (s *session) add(tp topicPartition) *partition {
-	p := &partition{room: make(chan struct{}, 1)}
+	p := &partition{tp: tp, room: make(chan struct{}, 1)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.partitions[tp] = p
@@ -126,6 +128,23 @@ func (s *session) push(p *partition, m *sarama.ConsumerMessage) bool {
 	}
 }
 
+// behind remembers where a partition ends and reports how far this member is behind: records that are read and not
+// finished count, or a partition that is held would look healthy.
+func (s *session) behind(p *partition, read, end int64) {
+	s.mu.Lock()
+	p.end = end
+	next := read
+	if len(p.queue) > 0 {
+		next = p.queue[0].Offset
+	}
+	s.mu.Unlock()
+	s.lag(p.tp, end-next)
+}
+
+func (s *session) lag(tp topicPartition, records int64) {
+	s.g.metrics.lag.WithLabelValues(tp.topic, strconv.Itoa(int(tp.partition))).Set(float64(max(records, 0)))
+}
+
 func (s *session) signal() {
 	select {
 	case s.wake <- struct{}{}:
@@ -140,7 +159,7 @@ func (s *session) loop() {
 	for ctx.Err() == nil {
 		batch, idle := s.collect(time.Now())
 		if len(batch) > 0 {
-			s.settle(ctx, batch, s.handle(ctx, batch))
+			s.runOnce(ctx, batch)
 			continue
 		}
 		timer := time.NewTimer(idle)
@@ -151,6 +170,29 @@ func (s *session) loop() {
 		}
 		timer.Stop()
 	}
+}
+
+// grace is what a batch in flight gets when its session ends: most are done in far less, and are not done again then.
+const grace = 2 * time.Second
+
+// runOnce handles one batch and settles it, in no more than the handler's time-out for each of the two and in no more
+// than grace beyond the session's end.
+func (s *session) runOnce(ctx context.Context, batch []share) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	ended := make(chan struct{})
+	defer close(ended)
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-ended:
+		}
+	})
+	defer stop()
+	s.settle(work, batch, s.handle(work, batch))
 }
 
 // share is what a batch takes of one partition: the first n records of its queue.
@@ -176,6 +218,21 @@ func (s *session) collect(now time.Time) (batch []share, idle time.Duration) {
 			ready = append(ready, tp)
 		}
 	}
+	// What failed by itself is tried by itself: it must not spoil the batch of the others. They have every other turn.
+	if s.probed = !s.probed; s.probed {
+		for _, tp := range ready {
+			if s.partitions[tp].failures > 0 {
+				s.rotate()
+				return []share{{tp, 1}}, 0
+			}
+		}
+	}
+	healthy := slices.DeleteFunc(slices.Clone(ready), func(tp topicPartition) bool { return s.partitions[tp].failures > 0 })
+	if len(healthy) > 0 {
+		ready = healthy
+	} else if len(ready) > 0 {
+		return []share{{ready[0], 1}}, 0
+	}
 	records, bytes := 0, 0
 	for i, tp := range ready {
 		p := s.partitions[tp]
@@ -190,10 +247,15 @@ func (s *session) collect(now time.Time) (batch []share, idle time.Duration) {
 			batch = append(batch, share{tp, n})
 		}
 	}
-	if len(s.order) > 1 { // another one comes first next time
+	s.rotate()
+	return batch, idle
+}
+
+// rotate lets another partition come first next time.
+func (s *session) rotate() {
+	if len(s.order) > 1 {
 		s.order = append(s.order[1:], s.order[0])
 	}
-	return batch, idle
 }
 
 // records gives the records of a batch that somebody wants.
@@ -279,6 +341,11 @@ func (s *session) settle(ctx context.Context, batch []share, outcomes map[*Recor
 		for _, tp := range failing {
 			s.partitions[tp].hold(now, wait)
 		}
+		if done > 0 {
+			s.failures = 0
+			s.limit = min(2*s.limit, s.g.config.MaxRecords)
+			s.g.metrics.progress.SetToCurrentTime()
+		}
 	}
 	held := 0
 	for _, p := range s.partitions {
@@ -325,10 +392,13 @@ func (s *session) finish(ctx context.Context, sh share, outcomes map[*Record]err
 	if n == 0 {
 		return 0, err
 	}
-	s.sarama.MarkOffset(sh.tp.topic, sh.tp.partition, records[n-1].Offset+1, "")
+	next := records[n-1].Offset + 1
+	s.sarama.MarkOffset(sh.tp.topic, sh.tp.partition, next, "")
 	s.mu.Lock()
 	p.finish(n)
+	end := p.end
 	s.mu.Unlock()
+	s.lag(sh.tp, end-next)
 	return n, err
 }
 
@@ -360,7 +430,9 @@ func (s *session) checkStart(claim sarama.ConsumerGroupClaim, offset int64) {
 
 // committed asks the group's coordinator; -1 when nothing was ever committed.
 func (g *Group) committed(topic string, partition int32) (int64, error) {
-	admin, err := sarama.NewClusterAdmin(g.brokers, g.sarama)
+	config := *g.sarama
+	config.Metadata.Retry.Max = 1 // a claim waits for this
+	admin, err := sarama.NewClusterAdmin(g.brokers, &config)
 	if err != nil {
 		return 0, err
 	}

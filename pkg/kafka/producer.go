@@ -48,6 +48,10 @@ type delivery struct {
 // Publish hands m over. done is called exactly once, from the producer's goroutine or, when the producer is not
 // connected, from the caller's: it must not block. It waits while the producer is full.
 func (p *Producer) Publish(m *Message, done func(error)) {
+	p.publish(context.Background(), m, done)
+}
+
+func (p *Producer) publish(ctx context.Context, m *Message, done func(error)) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if p.async == nil {
@@ -70,13 +74,16 @@ func (p *Producer) Publish(m *Message, done func(error)) {
 	case <-p.closing:
 		p.metrics.inFlight.Dec()
 		done(ErrNotConnected)
+	case <-ctx.Done():
+		p.metrics.inFlight.Dec()
+		done(ctx.Err())
 	}
 }
 
 // Send publishes m and waits. When ctx ends first, whether m is in the log is unknown.
 func (p *Producer) Send(ctx context.Context, m *Message) error {
 	answer := make(chan error, 1)
-	p.Publish(m, func(err error) { answer <- err })
+	p.publish(ctx, m, func(err error) { answer <- err })
 	select {
 	case err := <-answer:
 		return err
@@ -128,13 +135,9 @@ func (p *Producer) Run(ctx context.Context) error {
 // connect tries until it succeeds or ctx ends; nil then.
 func (p *Producer) connect(ctx context.Context) (sarama.Client, sarama.AsyncProducer) {
 	for try := 0; ; try++ {
-		client, err := sarama.NewClient(p.brokers, p.config)
+		client, async, err := p.open()
 		if err == nil {
-			async, err := sarama.NewAsyncProducerFromClient(client)
-			if err == nil {
-				return client, async
-			}
-			client.Close()
+			return client, async
 		}
 		if try%10 == 0 {
 			p.log.Warn("no broker yet", "brokers", p.brokers, "error", err)
@@ -145,6 +148,21 @@ func (p *Producer) connect(ctx context.Context) (sarama.Client, sarama.AsyncProd
 		case <-time.After(backoff(try, 0)):
 		}
 	}
+}
+
+func (p *Producer) open() (sarama.Client, sarama.AsyncProducer, error) {
+	if err := Reach(p.brokers, p.config); err != nil {
+		return nil, nil, err
+	}
+	client, err := sarama.NewClient(p.brokers, p.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	async, err := sarama.NewAsyncProducerFromClient(client)
+	if err != nil {
+		return nil, nil, errors.Join(err, client.Close())
+	}
+	return client, async, nil
 }
 
 func (p *Producer) settle(m *sarama.ProducerMessage, err error) {

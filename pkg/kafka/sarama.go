@@ -52,7 +52,6 @@ func base(c Config, clientID string) (*sarama.Config, error) {
 	s.Net.ReadTimeout = 30 * time.Second
 	s.Net.WriteTimeout = 10 * time.Second
 	s.Metadata.AllowAutoTopicCreation = false
-	s.Metadata.Full = false
 	s.Metadata.Retry.Max = 10
 	s.Metadata.Retry.BackoffFunc = backoff
 	s.Metadata.Timeout = 10 * time.Second
