@@ -80,8 +80,11 @@ func deadLetter(r *Record, group string, topics []string, cause error, now time.
 	m := &kafka.Message{
 		Topic: DeadLetterTopic(home, group), Partition: r.Partition, Key: string(r.Key), Value: r.Value,
 		Headers: []kafka.Header{
-			{Key: HeaderTopic, Value: topic}, {Key: HeaderPartition, Value: partition}, {Key: HeaderOffset, Value: offset},
-			{Key: HeaderGroup, Value: group}, {Key: HeaderError, Value: cut(cause.Error(), maxErrorBytes)},
+			{Key: HeaderTopic, Value: topic},
+			{Key: HeaderPartition, Value: partition},
+			{Key: HeaderOffset, Value: offset},
+			{Key: HeaderGroup, Value: group},
+			{Key: HeaderError, Value: cut(cause.Error(), maxErrorBytes)},
 			{Key: HeaderTime, Value: now.UTC().Format(time.RFC3339Nano)},
 		},
 	}

@@ -18,8 +18,7 @@ import (
 // fit: an unknown field, a wrong type, a number out of range.
 func DecodeJSON(c echo.Context, v any) error {
 	r := c.Request()
-	media, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
-	if err != nil || media != "application/json" && !(strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")) {
+	if !isJSON(r.Header.Get(echo.HeaderContentType)) {
 		return &Problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "a body is application/json"}
 	}
 	if enc := r.Header.Get(echo.HeaderContentEncoding); enc != "" && !strings.EqualFold(enc, "identity") {
@@ -34,6 +33,12 @@ func DecodeJSON(c echo.Context, v any) error {
 		return &Problem{Status: http.StatusBadRequest, Code: "body_incomplete", Detail: "the body did not arrive whole"}
 	}
 	return decode(raw, v)
+}
+
+// isJSON takes application/json and what is JSON by its suffix (RFC 6838 §4.2.8), a merge patch for one.
+func isJSON(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"))
 }
 
 // decode looks for broken JSON first: a body that cannot be parsed is 400 whatever else is wrong with it.

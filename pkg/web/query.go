@@ -2,13 +2,12 @@ package web
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
 )
 
@@ -61,9 +60,7 @@ func EncodeCursor(v any) string {
 func DecodeCursor(s string, v any) error {
 	raw, err := base64.RawURLEncoding.DecodeString(s)
 	if err == nil {
-		decoder := json.NewDecoder(strings.NewReader(string(raw)))
-		decoder.DisallowUnknownFields()
-		err = decoder.Decode(v)
+		err = json.Unmarshal(raw, v, json.RejectUnknownMembers(true))
 	}
 	if err != nil {
 		return badQuery("after is no cursor of this list")
