@@ -1,0 +1,66 @@
+// Package deploy_test tests the script that stands before `make run`.
+package deploy_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// check runs check.sh where nothing but the given tools exists: each one prints what it is mapped to.
+func check(t *testing.T, what string, tools map[string]string) (string, error) {
+	t.Helper()
+	bin := t.TempDir()
+	for _, name := range []string{"sh", "sed", "sort", "head"} {
+		path, err := exec.LookPath(name)
+		require.NoError(t, err)
+		require.NoError(t, os.Symlink(path, filepath.Join(bin, name)))
+	}
+	for name, prints := range tools {
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho '"+prints+"'\n"), 0o755))
+	}
+	cmd := exec.CommandContext(t.Context(), "./check.sh", what)
+	cmd.Env = []string{"PATH=" + bin, "HOME=" + t.TempDir()}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestCheck_NamesAllThatIsMissingAtOnce(t *testing.T) {
+	out, err := check(t, "run", nil)
+	require.Error(t, err)
+	require.Contains(t, out, "Go 1.26 or newer")
+	require.Contains(t, out, "Node.js 20.19 or newer")
+	require.Contains(t, out, "MONGODB_URI=")
+	require.Contains(t, out, "Python 3.10")
+
+	out, err = check(t, "kafka", nil)
+	require.Error(t, err)
+	require.Contains(t, out, "Java 17")
+	require.Contains(t, out, "Maven")
+}
+
+func TestCheck_ComparesVersions(t *testing.T) {
+	enough := map[string]string{"go": "go1.26.8", "node": "v20.19.0", "npm": "10", "mongod": "", "java": `openjdk version "17.0.15"`, "mvn": ""}
+	for _, what := range []string{"run", "kafka", "mongodb"} {
+		out, err := check(t, what, enough)
+		require.NoError(t, err, out)
+		require.Empty(t, out)
+	}
+	for name, old := range map[string]struct{ tool, prints, says string }{
+		"go without toolchains": {"go", "go1.20.14", "this is 1.20.14"},
+		"node, a minor":         {"node", "v20.9.1", "this is 20.9.1"},
+		"node, a major":         {"node", "v9.99.0", "this is 9.99.0"},
+	} {
+		tools := map[string]string{}
+		for k, v := range enough {
+			tools[k] = v
+		}
+		tools[old.tool] = old.prints
+		out, err := check(t, "run", tools)
+		require.Error(t, err, name)
+		require.Contains(t, out, old.says, name)
+	}
+}
