@@ -52,13 +52,13 @@ sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, 13) and (u.find_spec("ensur
 }
 
 check_java() {
+	has mvn || need "Maven (mvn), to fetch Apache Kafka"
 	if ! has java; then
 		need "Java 17 or newer, for Apache Kafka"
 		return
 	fi
 	have=$(java -version 2>&1 | sed -n 's/.*version "\([0-9.]*\).*/\1/p')
 	at_least "${have:-0}" 17 || need "Java 17 or newer, for Apache Kafka: this is ${have:-of unknown version}"
-	has mvn || need "Maven (mvn), to fetch Apache Kafka"
 }
 
 check_rust() {
