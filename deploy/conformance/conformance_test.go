@@ -1,0 +1,41 @@
+// Package conformance runs pkg's acceptance suites on the embedded broker and on Apache Kafka.
+package conformance
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"go.uber.org/goleak"
+
+	"github.com/orderwire/orderwire/pkg/consumer/consumertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// brokers runs a suite on each kind of broker. Without TEST_KAFKA_BROKERS the run on Apache Kafka is skipped;
+// REQUIRE_BACKENDS=1 makes that a failure.
+func brokers(t *testing.T, suite func(t *testing.T, brokers []string)) {
+	t.Helper()
+	t.Run("kfake", func(t *testing.T) {
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+		require.NoError(t, err)
+		t.Cleanup(cluster.Close)
+		suite(t, cluster.ListenAddrs())
+	})
+	t.Run("apache", func(t *testing.T) {
+		list := os.Getenv("TEST_KAFKA_BROKERS")
+		if list == "" {
+			const why = "TEST_KAFKA_BROKERS is not set (bootstrap addresses of an Apache Kafka)"
+			if os.Getenv("REQUIRE_BACKENDS") == "1" {
+				t.Fatal(why + ", and REQUIRE_BACKENDS=1 asks for it")
+			}
+			t.Skip(why)
+		}
+		suite(t, strings.Split(list, ","))
+	})
+}
+
+func TestConsumer(t *testing.T) { brokers(t, consumertest.Run) }
