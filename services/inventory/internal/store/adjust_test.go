@@ -1,0 +1,167 @@
+package store
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/orderwire/orderwire/services/inventory/internal/stock"
+)
+
+func TestAdjust_CreatesTheRowAndNeverGoesBelowZero(t *testing.T) {
+	w := newWarehouse(t)
+	s := w.instance()
+	_, _, err := s.Adjust(t.Context(), Adjustment{SKU: "mug-blue", Quantity: -1, Reason: "broken"})
+	require.ErrorIs(t, err, stock.ErrBelowZero)
+	_, err = s.Level(t.Context(), "mug-blue")
+	require.ErrorIs(t, err, stock.ErrNotFound, "a refused adjustment leaves nothing")
+
+	put(t, s, "mug-blue", 5)
+	l, replayed, err := s.Adjust(t.Context(), Adjustment{SKU: "mug-blue", Quantity: -5, Reason: "broken", By: "boss"})
+	require.NoError(t, err)
+	require.False(t, replayed)
+	require.Equal(t, stock.Level{SKU: "mug-blue"}, l)
+	_, _, err = s.Adjust(t.Context(), Adjustment{SKU: "mug-blue", Quantity: -1, Reason: "broken"})
+	require.ErrorIs(t, err, stock.ErrBelowZero)
+}
+
+func TestAdjust_ReservedGoodsAreNotTakenAway(t *testing.T) {
+	w := newWarehouse(t)
+	s := w.instance()
+	put(t, s, "mug-blue", 3)
+	id := newID()
+	apply(t, s, about(id, ordered(1, placed(id, item{SKU: "mug-blue", Quantity: 2}))))
+	_, _, err := s.Adjust(t.Context(), Adjustment{SKU: "mug-blue", Quantity: -2, Reason: "count"})
+	require.ErrorIs(t, err, stock.ErrBelowZero)
+}
+
+func TestAdjust_KeyCountsOncePerSKU(t *testing.T) {
+	w := newWarehouse(t)
+	s := w.instance()
+	a := Adjustment{SKU: "mug-blue", Quantity: 5, Reason: "PO-7", Key: "k"}
+	l, replayed, err := s.Adjust(t.Context(), a)
+	require.NoError(t, err)
+	require.False(t, replayed)
+	require.EqualValues(t, 5, l.Available)
+
+	put(t, s, "mug-blue", 1)
+	l, replayed, err = s.Adjust(t.Context(), a)
+	require.NoError(t, err)
+	require.True(t, replayed)
+	require.EqualValues(t, 6, l.Available, "the stock as it is now")
+
+	other := a
+	other.Quantity = 6
+	_, _, err = s.Adjust(t.Context(), other)
+	require.ErrorIs(t, err, stock.ErrKeyReused)
+	other = a
+	other.SKU = "mug-red"
+	_, replayed, err = s.Adjust(t.Context(), other)
+	require.NoError(t, err)
+	require.False(t, replayed, "a key belongs to its SKU")
+
+	// What would be refused now is first looked up by its key.
+	out := Adjustment{SKU: "mug-red", Quantity: -5, Reason: "broken", Key: "out"}
+	_, _, err = s.Adjust(t.Context(), out)
+	require.NoError(t, err)
+	_, replayed, err = s.Adjust(t.Context(), out)
+	require.NoError(t, err)
+	require.True(t, replayed)
+
+	// A refusal does not use a key up.
+	out = Adjustment{SKU: "mug-red", Quantity: -1, Reason: "broken", Key: "later"}
+	_, _, err = s.Adjust(t.Context(), out)
+	require.ErrorIs(t, err, stock.ErrBelowZero)
+	put(t, s, "mug-red", 1)
+	_, replayed, err = s.Adjust(t.Context(), out)
+	require.NoError(t, err)
+	require.False(t, replayed)
+}
+
+// Twenty of the same at once, on several instances, the row not there yet: one is made, all get its answer.
+func TestAdjust_TwentyWithOneKey_OneIsMade(t *testing.T) {
+	w := newWarehouse(t)
+	instances := []*Store{w.instance(), w.instance(), w.instance()}
+	var all sync.WaitGroup
+	var made atomic.Int64
+	for i := range 20 {
+		all.Go(func() {
+			l, replayed, err := instances[i%3].Adjust(t.Context(), Adjustment{SKU: "mug-blue", Quantity: 7, Reason: "PO-7", Key: "k"})
+			if err != nil || l.Available != 7 {
+				t.Error(l, err)
+			}
+			if !replayed {
+				made.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, 1, made.Load())
+	require.EqualValues(t, 7, level(t, instances[0], "mug-blue").Available)
+}
+
+func TestAdjust_TwentyTakeTheLastOnes(t *testing.T) {
+	w := newWarehouse(t)
+	instances := []*Store{w.instance(), w.instance()}
+	put(t, instances[0], "mug-blue", 10)
+	var all sync.WaitGroup
+	var taken atomic.Int64
+	for i := range 20 {
+		all.Go(func() {
+			_, _, err := instances[i%2].Adjust(t.Context(), Adjustment{SKU: "mug-blue", Quantity: -3, Reason: "count"})
+			if err == nil {
+				taken.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, 3, taken.Load())
+	require.EqualValues(t, 1, level(t, instances[0], "mug-blue").Available)
+}
+
+func TestLevels_Pages(t *testing.T) {
+	w := newWarehouse(t)
+	s := w.instance()
+	for _, sku := range []string{"c", "a", "b"} {
+		put(t, s, sku, 1)
+	}
+	page, more, err := s.Levels(t.Context(), "", 2)
+	require.NoError(t, err)
+	require.True(t, more)
+	require.Equal(t, []stock.Level{{SKU: "a", Available: 1}, {SKU: "b", Available: 1}}, page)
+	page, more, err = s.Levels(t.Context(), "b", 2)
+	require.NoError(t, err)
+	require.False(t, more)
+	require.Equal(t, []stock.Level{{SKU: "c", Available: 1}}, page)
+}
+
+// Every query that grows with data has an index.
+func TestQueries_UseAnIndex(t *testing.T) {
+	w := newWarehouse(t)
+	s := w.instance()
+	put(t, s, "mug-blue", 1)
+	for name, c := range map[string]struct {
+		collection string
+		filter     bson.D
+	}{
+		"an idempotency key": {adjustmentsName, bson.D{{Key: "sku", Value: "mug-blue"}, {Key: "key", Value: "k"}}},
+		"rows of a batch":    {stockName, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: bson.A{"mug-blue", "mug-red"}}}}}},
+		"a page":             {stockName, bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: "mug"}}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var plan bson.M
+			err := w.db.RunCommand(t.Context(), bson.D{
+				{Key: "explain", Value: bson.D{{Key: "find", Value: c.collection}, {Key: "filter", Value: c.filter}}},
+				{Key: "verbosity", Value: "queryPlanner"},
+			}).Decode(&plan)
+			require.NoError(t, err)
+			text, err := bson.MarshalExtJSON(plan, false, false)
+			require.NoError(t, err)
+			require.NotContains(t, string(text), "COLLSCAN")
+			require.Regexp(t, `IXSCAN|IDHACK|EXPRESS`, string(text))
+		})
+	}
+}
