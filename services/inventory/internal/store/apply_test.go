@@ -56,7 +56,7 @@ func TestApply_RejectsWithWhatThereWas(t *testing.T) {
 	require.Equal(t, []events.Type{events.StockRejected}, says(t, d))
 	r := decode(t, d.Outbox[0]).Data.(*eventspb.Reservation)
 	require.Len(t, r.GetRejection().GetItems(), 2)
-	require.Equal(t, `{"items":[{"sku":"mug-blue","wanted":3,"available":2},{"sku":"no-such","wanted":1,"available":0}]}`,
+	require.JSONEq(t, `{"items":[{"sku":"mug-blue","wanted":3,"available":2},{"sku":"no-such","wanted":1,"available":0}]}`,
 		string(events.AppendJSON(nil, r.GetRejection())))
 	require.Nil(t, r.GetRequest())
 	require.Equal(t, stock.Level{SKU: "mug-blue", Available: 2}, level(t, s, "mug-blue"))
@@ -188,10 +188,11 @@ func TestApply_ForwardsChangesAndMovesGoods(t *testing.T) {
 			require.Equal(t, c.cause, d.Reservation.Cause)
 			require.Equal(t, append([]events.Type{events.StockReserved, events.ShipmentRequested}, c.says...), says(t, d))
 			after := level(t, s, "mug-blue")
-			require.Equal(t, c.level, stock.Level{
+			moved := stock.Level{
 				Available: after.Available - before.Available + 10, Reserved: after.Reserved - before.Reserved,
 				Shipped: after.Shipped - before.Shipped, WrittenOff: after.WrittenOff - before.WrittenOff,
-			})
+			}
+			require.Equal(t, c.level, moved)
 			if n := len(d.Outbox); n > 2 {
 				require.NotEmpty(t, decode(t, d.Outbox[n-1]).Changed)
 			}

@@ -32,10 +32,10 @@ type warehouse struct {
 	db *mongo.Database
 }
 
-func newWarehouse(t testing.TB) *warehouse {
-	t.Helper()
-	w := &warehouse{t: t, db: testbackend.Mongo(t)}
-	t.Cleanup(func() { audit(t, w.db) })
+func newWarehouse(tb testing.TB) *warehouse {
+	tb.Helper()
+	w := &warehouse{t: tb, db: testbackend.Mongo(tb)}
+	tb.Cleanup(func() { audit(tb, w.db) })
 	return w
 }
 
@@ -66,8 +66,8 @@ type nowhere struct{}
 func (nowhere) Publish(_ *kafka.Message, done func(error)) { go done(nil) }
 
 // audit checks the books: per SKU, the adjustments add up to what the row holds, and the reservations to its counters.
-func audit(t testing.TB, db *mongo.Database) {
-	t.Helper()
+func audit(tb testing.TB, db *mongo.Database) {
+	tb.Helper()
 	want := map[string]*stock.Level{} // by reservations and adjustments
 	of := func(sku string) *stock.Level {
 		if want[sku] == nil {
@@ -76,12 +76,12 @@ func audit(t testing.TB, db *mongo.Database) {
 		return want[sku]
 	}
 	var adjustments []adjustment
-	read(t, db.Collection(adjustmentsName), &adjustments)
+	read(tb, db.Collection(adjustmentsName), &adjustments)
 	for _, a := range adjustments {
 		of(a.SKU).Available += a.Quantity
 	}
 	var reservations []document
-	read(t, db.Collection(reservationsName), &reservations)
+	read(tb, db.Collection(reservationsName), &reservations)
 	for _, r := range reservations {
 		for _, i := range r.Reservation.Items {
 			if b := r.Reservation.Bucket(); b != stock.Available {
@@ -91,64 +91,64 @@ func audit(t testing.TB, db *mongo.Database) {
 		}
 	}
 	var levels []stock.Level
-	read(t, db.Collection(stockName), &levels)
+	read(tb, db.Collection(stockName), &levels)
 	got := map[string]*stock.Level{}
 	for _, l := range levels {
 		got[l.SKU] = &l
 		for _, c := range counters {
-			require.GreaterOrEqual(t, *l.In(c.bucket), int64(0), "%s of %s", c.field, l.SKU)
+			require.GreaterOrEqual(tb, *l.In(c.bucket), int64(0), "%s of %s", c.field, l.SKU)
 		}
 	}
 	for sku, l := range want {
 		if *l == (stock.Level{SKU: sku}) && got[sku] == nil {
 			continue // wanted, but never there
 		}
-		require.Equal(t, l, got[sku], "the books of %s", sku)
+		require.Equal(tb, l, got[sku], "the books of %s", sku)
 	}
-	require.LessOrEqual(t, len(got), len(want), "a stock row without an adjustment")
+	require.LessOrEqual(tb, len(got), len(want), "a stock row without an adjustment")
 }
 
-func read[T any](t testing.TB, coll *mongo.Collection, into *[]T) {
-	t.Helper()
-	ctx := context.WithoutCancel(t.Context())
+func read[T any](tb testing.TB, coll *mongo.Collection, into *[]T) {
+	tb.Helper()
+	ctx := context.WithoutCancel(tb.Context())
 	cursor, err := coll.Find(ctx, bson.D{})
-	require.NoError(t, err)
-	require.NoError(t, cursor.All(ctx, into))
+	require.NoError(tb, err)
+	require.NoError(tb, cursor.All(ctx, into))
 }
 
 // put brings goods in.
-func put(t testing.TB, s *Store, sku string, quantity int64) {
-	t.Helper()
-	_, _, err := s.Adjust(t.Context(), Adjustment{SKU: sku, Quantity: quantity, Reason: "opening"})
-	require.NoError(t, err)
+func put(tb testing.TB, s *Store, sku string, quantity int64) {
+	tb.Helper()
+	_, _, err := s.Adjust(tb.Context(), Adjustment{SKU: sku, Quantity: quantity, Reason: "opening"})
+	require.NoError(tb, err)
 }
 
-func level(t testing.TB, s *Store, sku string) stock.Level {
-	t.Helper()
-	l, err := s.Level(t.Context(), sku)
-	require.NoError(t, err)
+func level(tb testing.TB, s *Store, sku string) stock.Level {
+	tb.Helper()
+	l, err := s.Level(tb.Context(), sku)
+	require.NoError(tb, err)
 	return l
 }
 
-func get(t testing.TB, s *Store, id string) *document {
-	t.Helper()
-	d, err := s.reservations.Get(t.Context(), id)
-	require.NoError(t, err)
+func get(tb testing.TB, s *Store, id string) *document {
+	tb.Helper()
+	d, err := s.reservations.Get(tb.Context(), id)
+	require.NoError(tb, err)
 	return d
 }
 
 // says lists the events in a document's outbox.
-func says(t testing.TB, d *document) []events.Type {
-	t.Helper()
+func says(tb testing.TB, d *document) []events.Type {
+	tb.Helper()
 	var types []events.Type
 	for _, e := range d.Outbox {
-		types = append(types, decode(t, e).Type)
+		types = append(types, decode(tb, e).Type)
 	}
 	return types
 }
 
-func decode(t testing.TB, e outbox.Entry) *events.Event {
-	t.Helper()
+func decode(tb testing.TB, e outbox.Entry) *events.Event {
+	tb.Helper()
 	event, err := events.Decode(func(name string) string {
 		for _, h := range e.Headers {
 			if h.Key == name {
@@ -157,10 +157,10 @@ func decode(t testing.TB, e outbox.Entry) *events.Event {
 		}
 		return ""
 	}, []byte(e.Key), e.Body)
-	require.NoError(t, err)
-	require.Equal(t, e.ID, event.ID)
-	require.Equal(t, e.Topic, event.Topic())
-	require.Equal(t, e.Sequence, event.Sequence)
+	require.NoError(tb, err)
+	require.Equal(tb, e.ID, event.ID)
+	require.Equal(tb, e.Topic, event.Topic())
+	require.Equal(tb, e.Sequence, event.Sequence)
 	return event
 }
 
@@ -203,14 +203,16 @@ func shipped(sequence int64, id string, status eventspb.ShipmentStatus, reason .
 	return stock.News{Sequence: sequence, Shipment: s}
 }
 
-func about(id string, news ...stock.News) stock.Dossier { return stock.Dossier{OrderID: id, News: news} }
+func about(id string, news ...stock.News) stock.Dossier {
+	return stock.Dossier{OrderID: id, News: news}
+}
 
 // apply takes in news that must all be fine.
-func apply(t testing.TB, s *Store, batch ...stock.Dossier) {
-	t.Helper()
-	for i, errs := range s.Apply(t.Context(), batch) {
+func apply(tb testing.TB, s *Store, batch ...stock.Dossier) {
+	tb.Helper()
+	for i, errs := range s.Apply(tb.Context(), batch) {
 		for j, err := range errs {
-			require.NoError(t, err, "news %d of order %s", j, batch[i].OrderID)
+			require.NoError(tb, err, "news %d of order %s", j, batch[i].OrderID)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (s *Store) EnsureIndexes(ctx context.Context) error {
 	// Two transactions that create a collection meet, so it is made before the first one.
 	var server mongo.ServerError
 	err = s.stock.Database().CreateCollection(ctx, stockName)
-	if err != nil && !(errors.As(err, &server) && server.HasErrorCode(codeNamespaceExists)) {
+	if exists := errors.As(err, &server) && server.HasErrorCode(codeNamespaceExists); err != nil && !exists {
 		return fmt.Errorf("create the collection of stock rows: %w", err)
 	}
 	return nil
