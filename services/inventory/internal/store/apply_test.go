@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/orderwire/orderwire/pkg/outbox"
 	events "github.com/orderwire/orderwire/proto-events"
 	"github.com/orderwire/orderwire/proto-events/eventspb"
 	"github.com/orderwire/orderwire/services/inventory/internal/stock"
@@ -383,4 +384,24 @@ func BenchmarkApply(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "orders/s")
 		})
 	}
+}
+
+// The guard holds by itself, whatever the transaction has read before.
+func TestMove_TakesAllOrNothing(t *testing.T) {
+	w := newWarehouse(t)
+	s := w.instance()
+	put(t, s, "mug-blue", 5)
+	put(t, s, "mug-red", 1)
+	for name, changes := range map[string][]stock.Level{
+		"more than is available": {{SKU: "mug-blue", Available: -1, Reserved: 1}, {SKU: "mug-red", Available: -2, Reserved: 2}},
+		"more than is reserved":  {{SKU: "mug-red", Reserved: -1, Available: 1}},
+		"of an unknown SKU":      {{SKU: "mug-blue", Available: -1, Reserved: 1}, {SKU: "none", Available: 1}},
+	} {
+		err := s.reservations.Transact(t.Context(), func(ctx context.Context, _ *outbox.Tx[document, *document]) error {
+			return s.move(ctx, changes)
+		})
+		require.ErrorIs(t, err, outbox.ErrConflict, name)
+	}
+	require.Equal(t, stock.Level{SKU: "mug-blue", Available: 5}, level(t, s, "mug-blue"))
+	require.Equal(t, stock.Level{SKU: "mug-red", Available: 1}, level(t, s, "mug-red"))
 }
