@@ -9,7 +9,7 @@ PAGE      := deploy/stack/page
 
 .PHONY: help
 help: ## print this
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { print "\n" substr($$0, 5) } /^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Run it
 
@@ -43,6 +43,46 @@ $(DASHBOARD)/node_modules/.package-lock.json: $(DASHBOARD)/package-lock.json
 .PHONY: check
 check:
 	@deploy/check.sh run
+
+##@ Test it
+
+.PHONY: test
+test: check build ## run every test that this machine can run, and say which it skips and why
+	@bin/orderctl backends --fast -- go run ./deploy/testrun $(if $(ONLY),-only $(ONLY))
+
+.PHONY: bench
+bench: check build ## measure it: tables with limits or peers beside the figures
+	@bin/orderctl prepare mongodb || true
+	@go run ./deploy/bench
+
+# Every module in both worlds: in the workspace and alone.
+MODULES   := proto-events pkg $(addprefix services/,$(SERVICES)) deploy
+GENERATED = $(sort $(wildcard proto-events/eventspb/*.pb.go services/*/internal/api/*.gen.go))
+TOOL      := GOWORK=off go tool -modfile=$(CURDIR)/deploy/tools/go.mod
+
+.PHONY: lint
+lint: page ## look at the code: fences, style, contracts, generated files, both worlds of modules
+	@echo "linting (the first time builds the linter, a few minutes)"
+	@for m in $(MODULES); do echo "  $$m" && (cd $$m && $(TOOL) golangci-lint run --config $(CURDIR)/.golangci.yml ./... \
+		&& GOWORK=off go mod tidy -diff) || exit 1; done
+	@cd proto-events && $(TOOL) buf lint && $(TOOL) buf breaking --against testdata/released.binpb
+	@echo "  generated files are current" && before=$$(cat $(GENERATED) | cksum) && $(MAKE) --no-print-directory generate \
+		&& [ "$$before" = "$$(cat $(GENERATED) | cksum)" ] || { echo "generated files were not current: commit what make generate wrote"; exit 1; }
+
+.PHONY: format
+format: ## write every Go file as gofumpt and goimports want it
+	@for m in $(MODULES); do (cd $$m && $(TOOL) golangci-lint fmt --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+.PHONY: generate
+generate: ## write the code that comes from .proto and openapi.yaml files
+	@cd proto-events && $(TOOL) buf generate
+	@for m in $(addprefix services/,$(SERVICES)); do (cd $$m && go generate ./...) || exit 1; done
+
+# Leaves first: go mod tidy does not look at go.work.
+.PHONY: tidy
+tidy: ## tidy every go.mod, those first that others stand on
+	@for m in $(MODULES) deploy/tools; do (cd $$m && GOWORK=off go mod tidy) || exit 1; done
+	@go work sync
 
 ##@ Prepare
 

@@ -145,7 +145,9 @@ func TestLanes_KeepTheOrderWhateverHappens(t *testing.T) {
 		}
 		w.processes = []*process{w.newProcess(), w.newProcess()}
 		ids, topics := []string{"a", "b", "c"}, []string{"x", "y"}
-		some := func(t *rapid.T) *process { return w.processes[rapid.IntRange(0, len(w.processes)-1).Draw(t, "process")] }
+		some := func(t *rapid.T) *process {
+			return w.processes[rapid.IntRange(0, len(w.processes)-1).Draw(t, "process")]
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"write": func(t *rapid.T) {
 				w.write(some(t), rapid.SampledFrom(ids).Draw(t, "id"), rapid.SampledFrom(topics).Draw(t, "topic"))

@@ -1,0 +1,196 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderwire/orderwire/deploy/stack"
+)
+
+// load places n orders of one item as careful clients do: each with a key, repeated until it is answered 201.
+func (s *system) load(t *testing.T, sku string, n int) *load {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	l := &load{alice: s.customer(t), cancel: cancel}
+	next := make(chan struct{}, n)
+	for range n {
+		next <- struct{}{}
+	}
+	close(next)
+	for range 16 {
+		l.workers.Go(func() {
+			for range next {
+				l.placeOne(ctx, sku)
+			}
+		})
+	}
+	return l
+}
+
+type load struct {
+	alice    *client
+	cancel   func()
+	workers  sync.WaitGroup
+	mu       sync.Mutex
+	accepted []string
+	refused  []string
+}
+
+func (l *load) placeOne(ctx context.Context, sku string) {
+	key := uuid.NewString()
+	for ctx.Err() == nil {
+		a, err := l.alice.try("POST", "/v1/orders", newOrder{Items: []item{{sku, 1}}, ShippingAddress: home}, header{"Idempotency-Key": key})
+		var o order
+		switch {
+		case err == nil && a.status == 201 && json.Unmarshal(a.body, &o) == nil:
+			l.mu.Lock()
+			l.accepted = append(l.accepted, o.ID)
+			l.mu.Unlock()
+			return
+		case err == nil && a.status != 503 && a.status != 502:
+			l.mu.Lock()
+			l.refused = append(l.refused, string(a.body))
+			l.mu.Unlock()
+			return
+		}
+		select { // unknown or unavailable: the same key again
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (l *load) so(t *testing.T, far int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.accepted) >= far
+	}, patience, 5*time.Millisecond, "%d orders were never accepted", far)
+}
+
+// finish waits until all orders are accepted, and each of them confirmed; stock must add up to the item.
+func (l *load) finish(t *testing.T, s *system, sku string, n int) {
+	t.Helper()
+	l.workers.Wait()
+	l.cancel()
+	require.Empty(t, l.refused)
+	require.Len(t, l.accepted, n)
+	unique := map[string]bool{}
+	for _, id := range l.accepted {
+		unique[id] = true
+		l.alice.awaitThat(id, "scheduled", func(o order) bool { return o.Status == "confirmed" && o.Shipment != nil })
+	}
+	require.Len(t, unique, n, "every key made an order of its own")
+	s.awaitStock(t, stockRow{SKU: sku, Available: int64(1000 - n), Reserved: int64(n)})
+}
+
+// killedServices kills each service without warning in the middle of 500 orders.
+func killedServices(t *testing.T, s *system) {
+	const n = 500
+	for _, name := range []string{"order-api", "inventory", "shipping", "notifier"} {
+		t.Run(name, func(t *testing.T) {
+			sku := s.product(t, 1000)
+			l := s.load(t, sku, n)
+			l.so(t, n/10)
+			instance := s.Instances(name)[0]
+			instance.Kill()
+			require.NoError(t, instance.Start(t.Context()))
+			l.finish(t, s, sku, n)
+		})
+	}
+}
+
+func restartedBackends(t *testing.T, s *system) {
+	for name, part := range map[string]interface {
+		Stop(ctx context.Context)
+		Start(ctx context.Context) error
+	}{"broker": s.Broker, "database": s.Database} {
+		t.Run(name, func(t *testing.T) {
+			const n = 500
+			sku := s.product(t, 1000)
+			l := s.load(t, sku, n)
+			l.so(t, n/10)
+			part.Stop(t.Context())
+			require.NoError(t, part.Start(t.Context()))
+			l.finish(t, s, sku, n)
+		})
+	}
+}
+
+// twoInstances adds a second instance of each service, sees both at work, stops the first and sees the second go on.
+func twoInstances(t *testing.T, s *system) {
+	for _, name := range []string{"order-api", "inventory", "shipping", "notifier"} {
+		t.Run(name, func(t *testing.T) {
+			const n = 300
+			one := s.Instances(name)[0]
+			two, err := s.Add(t.Context(), name)
+			require.NoError(t, err)
+			sku := s.product(t, 1000)
+			var watchers []*watcher
+			if name == "notifier" {
+				for range 8 {
+					watchers = append(watchers, s.operator(t).watch(nil))
+				}
+			}
+			atOne, atTwo := work(t, one), work(t, two)
+			l := s.load(t, sku, n)
+			l.finish(t, s, sku, n)
+			require.Greater(t, work(t, one), atOne, "the first does its share")
+			require.Greater(t, work(t, two), atTwo, "so does the second")
+			for _, w := range watchers {
+				w.until("every order", func(all []event) bool { return countFirst(all, "order-created") >= n })
+			}
+
+			one.Stop(t.Context())
+			sku = s.product(t, 1000)
+			l = s.load(t, sku, n)
+			l.finish(t, s, sku, n)
+			require.NoError(t, one.Start(t.Context()))
+			two.Stop(t.Context())
+		})
+	}
+}
+
+// work counts what an instance has done so far: the records that it took in; for the notifier, the connections it took.
+func work(t *testing.T, i *stack.Instance) float64 {
+	t.Helper()
+	metric := regexp.MustCompile(`(?m)^consumer_records_total{outcome="done",[^}]*} (\S+)$`)
+	if i.Service == stack.Notifier {
+		metric = regexp.MustCompile(`(?m)^http_request_seconds_count{[^}]*route="/v1/events"[^}]*} (\S+)$`)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.AdminURL+"/metrics", nil)
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	page, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	done := 0.0
+	for _, m := range metric.FindAllStringSubmatch(string(page), -1) {
+		n, err := strconv.ParseFloat(m[1], 64)
+		require.NoError(t, err)
+		done += n
+	}
+	return done
+}
+
+func countFirst(all []event, typ string) int {
+	n := 0
+	for _, e := range first(all) {
+		if e.Type == typ {
+			n++
+		}
+	}
+	return n
+}
