@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/orderwire/orderwire/pkg/mongodb"
+	"github.com/orderwire/orderwire/pkg/outbox"
+	events "github.com/orderwire/orderwire/proto-events"
+	"github.com/orderwire/orderwire/services/shipping/internal/shipment"
+)
+
+// Store keeps shipments.
+type Store struct {
+	shipments *outbox.Collection[document, *document]
+	list      *mongo.Collection
+	timers    shipment.Timers
+	now       func() time.Time
+}
+
+// Shipments is the collection that the relay publishes from.
+func Shipments(db *mongo.Database) *mongo.Collection { return db.Collection("shipments") }
+
+// New makes the store; relay is told of every event that a write appends, timers tell when a shipment is due.
+func New(db *mongo.Database, relay *outbox.Relay, timers shipment.Timers) *Store {
+	return &Store{
+		shipments: outbox.NewCollection[document](Shipments(db), relay), list: Shipments(db), timers: timers, now: time.Now,
+	}
+}
+
+// EnsureIndexes creates what is missing. Every query of the package has an index; a test asks the database.
+func (s *Store) EnsureIndexes(ctx context.Context) error {
+	err := mongodb.EnsureIndexes(ctx, s.list, append(outbox.Indexes(),
+		mongo.IndexModel{Keys: bson.D{{Key: "customerId", Value: 1}, {Key: "_id", Value: -1}}},
+		mongo.IndexModel{Keys: bson.D{{Key: "status", Value: 1}, {Key: "_id", Value: -1}}},
+		mongo.IndexModel{Keys: bson.D{{Key: "due", Value: 1}}},
+	)...)
+	if err != nil {
+		return fmt.Errorf("create the indexes of shipments: %w", err)
+	}
+	return nil
+}
+
+// Fold takes in the news of each order in one write per order, and gives an outcome for each piece of news: nil when it
+// is applied or known already, shipment.ErrImpossible for news that cannot be true of it; anything else is worth
+// another try.
+func (s *Store) Fold(ctx context.Context, news map[string][]shipment.News) map[string][]error {
+	outcomes := make(map[string][]error, len(news))
+	failed := s.shipments.Apply(ctx, slices.Sorted(maps.Keys(news)), func(id string, d *document) (*document, error) {
+		seen := int64(0)
+		if d != nil {
+			seen = d.Seen[string(events.SourceInventory)]
+		}
+		at := s.clock()
+		out := shipment.Fold(d.shipment(), news[id], seen, at)
+		outcomes[id] = out.Errors
+		if len(out.Says) == 0 {
+			return nil, outbox.ErrUnchanged
+		}
+		d, err := s.change(d, out.Shipment, out.Says, out.Trace, at)
+		if err != nil {
+			return nil, err
+		}
+		d.Take(string(events.SourceInventory), out.Taken)
+		return d, nil
+	})
+	for id, err := range failed {
+		err = fmt.Errorf("take in news of order %s: %w", id, err)
+		outcomes[id] = slices.Repeat([]error{err}, len(news[id]))
+	}
+	return outcomes
+}
+
+// Act lets the carrier act on a shipment, in one guarded write. Where step says nothing, nothing is written. It gives
+// the shipment as it is then, or shipment.ErrNotFound, or the error of step.
+func (s *Store) Act(ctx context.Context, id, trace string, step func(*shipment.Shipment) ([]events.Type, error)) (*shipment.Shipment, error) {
+	d, err := s.shipments.Update(ctx, id, func(d *document) error {
+		now := d.shipment().Clone()
+		says, err := step(now)
+		if err != nil {
+			return err
+		}
+		if len(says) == 0 {
+			return outbox.ErrUnchanged
+		}
+		_, err = s.change(d, now, says, trace, s.clock())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("shipment %s: %w", id, notFound(err))
+	}
+	return d.shipment(), nil
+}
+
+// Get reads one shipment, or gives shipment.ErrNotFound.
+func (s *Store) Get(ctx context.Context, id string) (*shipment.Shipment, error) {
+	d, err := s.shipments.Get(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("read shipment %s: %w", id, notFound(err))
+	}
+	return d.shipment(), nil
+}
+
+func notFound(err error) error {
+	if errors.Is(err, outbox.ErrNotFound) {
+		return shipment.ErrNotFound
+	}
+	return err
+}
+
+// Filter narrows a list.
+type Filter struct {
+	Customer string          // "" for all
+	Order    string          // "" for all
+	Status   shipment.Status // "" for all
+	Before   string          // id of the last shipment of the page before; "" for the first page
+	Limit    int
+}
+
+// List reads a page of shipments, newest order first; more tells whether another page follows.
+func (s *Store) List(ctx context.Context, f Filter) (page []*shipment.Shipment, more bool, err error) {
+	docs, err := s.shipments.Query(ctx, f.query(), options.Find().SetSort(newestFirst).SetLimit(int64(f.Limit)+1).
+		SetProjection(bson.D{{Key: "outbox", Value: 0}}))
+	if err != nil {
+		return nil, false, fmt.Errorf("list shipments: %w", err)
+	}
+	if more = len(docs) > f.Limit; more {
+		docs = docs[:f.Limit]
+	}
+	page = make([]*shipment.Shipment, 0, len(docs))
+	for _, d := range docs {
+		page = append(page, d.shipment())
+	}
+	return page, more, nil
+}
+
+// newestFirst is the order of the ids: they are the orders', UUIDv7, which sort by time.
+var newestFirst = bson.D{{Key: "_id", Value: -1}}
+
+func (f Filter) query() bson.D {
+	q := bson.D{}
+	if f.Customer != "" {
+		q = append(q, bson.E{Key: "customerId", Value: f.Customer})
+	}
+	if f.Status != "" {
+		q = append(q, bson.E{Key: "status", Value: f.Status})
+	}
+	id := bson.D{}
+	if f.Order != "" {
+		id = append(id, bson.E{Key: "$eq", Value: f.Order})
+	}
+	if f.Before != "" {
+		id = append(id, bson.E{Key: "$lt", Value: f.Before})
+	}
+	if len(id) > 0 {
+		q = append(q, bson.E{Key: "_id", Value: id})
+	}
+	return q
+}
+
+// Due lists shipments on which the carrier acts by now, the longest overdue first. Those whose timer is off meanwhile
+// wait until it is on again.
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]*shipment.Shipment, error) {
+	docs, err := s.shipments.Query(ctx, s.dueQuery(now), options.Find().SetSort(bson.D{{Key: "due", Value: 1}}).SetLimit(int64(limit)))
+	if err != nil {
+		return nil, fmt.Errorf("list due shipments: %w", err)
+	}
+	due := make([]*shipment.Shipment, 0, len(docs))
+	for _, d := range docs {
+		due = append(due, d.shipment())
+	}
+	return due, nil
+}
+
+// dueQuery leaves out the zero time, which says never.
+func (s *Store) dueQuery(now time.Time) bson.D {
+	return bson.D{
+		{Key: "due", Value: bson.D{{Key: "$gt", Value: time.Time{}}, {Key: "$lte", Value: now}}},
+		{Key: "status", Value: bson.D{{Key: "$in", Value: s.timers.States()}}},
+	}
+}
+
+// clock gives the time in the milliseconds that the database keeps.
+func (s *Store) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
