@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/orderwire/orderwire/deploy/internal/client"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)) }
@@ -44,7 +46,7 @@ type cli struct {
 	Stock    stockCmd    `cmd:"" help:"What there is."`
 	Shipment shipmentCmd `cmd:"" help:"Do what a carrier does."`
 	Load     loadCmd     `cmd:"" help:"Place orders at a rate or as fast as clients can, and measure."`
-	Backends backendsCmd `cmd:"" help:"Start a broker and a database, run a command with their addresses in TEST_KAFKA_BROKERS, TEST_MONGODB_URI and TEST_MONGOD_BINARY, and stop them."`
+	Backends backendsCmd `cmd:"" help:"Start a broker and a database, run a command with their addresses in TEST_KAFKA_BROKERS, TEST_KAFKA_KIND, TEST_MONGODB_URI and TEST_MONGOD_BINARY, and stop them."`
 	Prepare  prepareCmd  `cmd:"" help:"Fetch or build a broker or a database into the cache directory."`
 }
 
@@ -95,8 +97,8 @@ func interruptible() (context.Context, context.CancelFunc) {
 // exit tells an error and gives the exit code for it.
 func (t *terminal) exit(err error) int {
 	var told exitCode
-	var refused *problem
-	var unreachable *unreachableError
+	var refused *client.Problem
+	var unreachable *client.UnreachableError
 	switch {
 	case err == nil:
 		return 0

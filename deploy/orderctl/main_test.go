@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
@@ -281,14 +280,4 @@ func TestBackends_RunsTheCommandWithTheAddressesAndItsExitCode(t *testing.T) {
 	}
 	require.Equal(t, 7, code, errOut)
 	require.Regexp(t, `^127\.0\.0\.1:\d+ mongodb://`, out)
-}
-
-func TestMeasure_IsTheNearestRank(t *testing.T) {
-	var all []time.Duration
-	for n := 100; n > 0; n-- {
-		all = append(all, time.Duration(n)*time.Millisecond)
-	}
-	require.Equal(t, percentiles{100, 50, 90, 99, 100}, measure(all))
-	require.Equal(t, percentiles{1, 5, 5, 5, 5}, measure([]time.Duration{5 * time.Millisecond}))
-	require.Equal(t, percentiles{}, measure(nil))
 }

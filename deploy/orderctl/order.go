@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/orderwire/orderwire/deploy/internal/client"
 )
 
 // order is what order-api says of an order.
@@ -123,20 +125,20 @@ func (c *orderPlaceCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	return c.orderAnswer(t)(api.call(ctx, http.MethodPost, "/v1/orders", idempotent(c.Key), body, nil))
+	return c.orderAnswer(t)(api.Call(ctx, http.MethodPost, "/v1/orders", idempotent(c.Key), body, nil))
 }
 
 // orderAnswer prints an answer that is an order.
-func (r *remote) orderAnswer(t *terminal) func(*answer, error) error {
-	return func(a *answer, err error) error {
+func (r *remote) orderAnswer(t *terminal) func(*client.Answer, error) error {
+	return func(a *client.Answer, err error) error {
 		if err != nil {
 			return err
 		}
 		if r.JSON {
-			return t.printJSON(json.RawMessage(a.body))
+			return t.printJSON(json.RawMessage(a.Body))
 		}
 		var o order
-		if err := json.Unmarshal(a.body, &o); err != nil {
+		if err := json.Unmarshal(a.Body, &o); err != nil {
 			return fmt.Errorf("the answer is no order: %w", err)
 		}
 		return t.printOrder(o)
@@ -205,7 +207,7 @@ func (c *orderShowCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	path := "/v1/orders/" + url.PathEscape(c.ID)
-	if err := c.orderAnswer(t)(api.call(ctx, http.MethodGet, path, nil, nil, nil)); err != nil || c.JSON {
+	if err := c.orderAnswer(t)(api.Call(ctx, http.MethodGet, path, nil, nil, nil)); err != nil || c.JSON {
 		return err
 	}
 	var history struct {
@@ -216,7 +218,7 @@ func (c *orderShowCmd) Run(ctx context.Context, t *terminal) error {
 			Version int64     `json:"version"`
 		} `json:"items"`
 	}
-	if _, err := api.call(ctx, http.MethodGet, path+"/history", nil, nil, &history); err != nil {
+	if _, err := api.Call(ctx, http.MethodGet, path+"/history", nil, nil, &history); err != nil {
 		return err
 	}
 	rows := [][]string{{"\nTIME", "SOURCE", "EVENT", "VERSION"}}
@@ -241,13 +243,13 @@ func (c *orderListCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	query := filters("status", c.Status, "customer", c.Customer)
 	if c.JSON {
-		all, err := list[json.RawMessage](ctx, api, "/v1/orders", query, c.Limit)
+		all, err := client.List[json.RawMessage](ctx, api, "/v1/orders", query, c.Limit)
 		if err != nil {
 			return err
 		}
 		return t.printJSON(all)
 	}
-	all, err := list[order](ctx, api, "/v1/orders", query, c.Limit)
+	all, err := client.List[order](ctx, api, "/v1/orders", query, c.Limit)
 	if err != nil {
 		return err
 	}
@@ -299,14 +301,14 @@ func (c *orderChangeCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	path := "/v1/orders/" + url.PathEscape(c.ID)
 	if c.IfMatch == "" {
-		now, err := api.call(ctx, http.MethodGet, path, nil, nil, nil)
+		now, err := api.Call(ctx, http.MethodGet, path, nil, nil, nil)
 		if err != nil {
 			return err
 		}
-		c.IfMatch = now.header.Get("ETag")
+		c.IfMatch = now.Header.Get("ETag")
 	}
 	header := http.Header{"If-Match": {c.IfMatch}, "Content-Type": {"application/merge-patch+json"}}
-	return c.orderAnswer(t)(api.call(ctx, http.MethodPatch, path, header, patch, nil))
+	return c.orderAnswer(t)(api.Call(ctx, http.MethodPatch, path, header, patch, nil))
 }
 
 type orderCancelCmd struct {
@@ -320,5 +322,5 @@ func (c *orderCancelCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	return c.orderAnswer(t)(api.call(ctx, http.MethodPost, "/v1/orders/"+url.PathEscape(c.ID)+"/cancel", nil, nil, nil))
+	return c.orderAnswer(t)(api.Call(ctx, http.MethodPost, "/v1/orders/"+url.PathEscape(c.ID)+"/cancel", nil, nil, nil))
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+
+	"github.com/orderwire/orderwire/deploy/internal/client"
 )
 
 // money is an amount in the currency's smallest unit.
@@ -32,7 +34,7 @@ type productListCmd struct{ remote }
 
 // Run prints the price list.
 func (c *productListCmd) Run(ctx context.Context, t *terminal) error {
-	all, err := list[product](ctx, newClient(c.Gateway, c.Token), "/v1/products", nil, 0)
+	all, err := client.List[product](ctx, client.New(c.Gateway, c.Token), "/v1/products", nil, 0)
 	if err != nil {
 		return err
 	}
@@ -61,13 +63,13 @@ func (c *productSetCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	var p product
-	a, err := api.call(ctx, http.MethodPut, "/v1/products/"+url.PathEscape(c.SKU), nil,
+	a, err := api.Call(ctx, http.MethodPut, "/v1/products/"+url.PathEscape(c.SKU), nil,
 		map[string]any{"name": c.Name, "unitPrice": money{c.Price, c.Currency}}, &p)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return t.printJSON(json.RawMessage(a.body))
+		return t.printJSON(json.RawMessage(a.Body))
 	}
 	fmt.Fprintf(t.out, "%s: %s, %s\n", p.SKU, p.Name, p.UnitPrice)
 	return nil
@@ -84,7 +86,7 @@ func (c *productDeleteCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	if _, err := api.call(ctx, http.MethodDelete, "/v1/products/"+url.PathEscape(c.SKU), nil, nil, nil); err != nil {
+	if _, err := api.Call(ctx, http.MethodDelete, "/v1/products/"+url.PathEscape(c.SKU), nil, nil, nil); err != nil {
 		return err
 	}
 	if !c.JSON {

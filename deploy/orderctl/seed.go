@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/orderwire/orderwire/deploy/internal/client"
 	"github.com/orderwire/orderwire/deploy/stack"
 )
 
@@ -48,9 +49,9 @@ func (s *seedCmd) Run(ctx context.Context, t *terminal) error {
 
 // seed puts in the products that are missing, and the stock of all. It may be done again: a price that was changed
 // stays, and the stock's Idempotency-Key makes a second time nothing.
-func seed(ctx context.Context, api *client) (added int, err error) {
+func seed(ctx context.Context, api *client.Client) (added int, err error) {
 	have := map[string]bool{}
-	products, err := list[product](ctx, api, "/v1/products", nil, 0)
+	products, err := client.List[product](ctx, api, "/v1/products", nil, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -60,14 +61,14 @@ func seed(ctx context.Context, api *client) (added int, err error) {
 	for _, d := range demo {
 		if !have[d.sku] {
 			body := map[string]any{"name": d.name, "unitPrice": money{d.cents, "EUR"}}
-			if _, err := api.call(ctx, http.MethodPut, "/v1/products/"+d.sku, nil, body, nil); err != nil {
+			if _, err := api.Call(ctx, http.MethodPut, "/v1/products/"+d.sku, nil, body, nil); err != nil {
 				return added, fmt.Errorf("product %s: %w", d.sku, err)
 			}
 			added++
 		}
 		header := http.Header{"Idempotency-Key": {"demo-seed"}}
 		body := map[string]any{"quantity": d.stock, "reason": "demo"}
-		if _, err := api.call(ctx, http.MethodPost, "/v1/stock/"+d.sku+"/adjustments", header, body, nil); err != nil {
+		if _, err := api.Call(ctx, http.MethodPost, "/v1/stock/"+d.sku+"/adjustments", header, body, nil); err != nil {
 			return added, fmt.Errorf("stock of %s: %w", d.sku, err)
 		}
 	}
@@ -76,7 +77,7 @@ func seed(ctx context.Context, api *client) (added int, err error) {
 
 // seedOnce seeds a stack whose data directory does not say that its database has been seeded, so that products which
 // were deleted stay deleted.
-func seedOnce(ctx context.Context, t *terminal, s *stack.Stack, api *client) error {
+func seedOnce(ctx context.Context, t *terminal, s *stack.Stack, api *client.Client) error {
 	mark := sha256.Sum256([]byte(s.Database.URI))
 	file := filepath.Join(s.Dir, "seeded-"+hex.EncodeToString(mark[:6]))
 	if s.Database.Kind != "external" { // then the data is beside the mark, whatever the port

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/orderwire/orderwire/deploy/internal/client"
 )
 
 // shipment is what shipping says of an order; its id is the order's.
@@ -44,13 +46,13 @@ func (c *shipmentListCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	query := filters("order", c.Order, "status", c.Status)
 	if c.JSON {
-		all, err := list[json.RawMessage](ctx, api, "/v1/shipments", query, c.Limit)
+		all, err := client.List[json.RawMessage](ctx, api, "/v1/shipments", query, c.Limit)
 		if err != nil {
 			return err
 		}
 		return t.printJSON(all)
 	}
-	all, err := list[shipment](ctx, api, "/v1/shipments", query, c.Limit)
+	all, err := client.List[shipment](ctx, api, "/v1/shipments", query, c.Limit)
 	if err != nil {
 		return err
 	}
@@ -68,12 +70,12 @@ func (r *remote) carrierStep(ctx context.Context, t *terminal, order, step strin
 		return err
 	}
 	var s shipment
-	a, err := api.call(ctx, http.MethodPost, "/v1/shipments/"+url.PathEscape(order)+"/"+step, nil, body, &s)
+	a, err := api.Call(ctx, http.MethodPost, "/v1/shipments/"+url.PathEscape(order)+"/"+step, nil, body, &s)
 	if err != nil {
 		return err
 	}
 	if r.JSON {
-		return t.printJSON(json.RawMessage(a.body))
+		return t.printJSON(json.RawMessage(a.Body))
 	}
 	fmt.Fprintf(t.out, "%s: %s\n", s.ID, s.Status)
 	return nil

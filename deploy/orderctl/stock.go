@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/orderwire/orderwire/deploy/internal/client"
 )
 
 // stockLevel is what there is of a SKU; only operators see more than what is available.
@@ -28,14 +30,14 @@ type stockListCmd struct{ remote }
 
 // Run prints the stock.
 func (c *stockListCmd) Run(ctx context.Context, t *terminal) error {
-	api := newClient(c.Gateway, c.Token)
+	api := client.New(c.Gateway, c.Token)
 	if c.Operator {
 		var err error
 		if api, err = c.connect(ctx, true); err != nil {
 			return err
 		}
 	}
-	all, err := list[stockLevel](ctx, api, "/v1/stock", nil, 0)
+	all, err := client.List[stockLevel](ctx, api, "/v1/stock", nil, 0)
 	if err != nil {
 		return err
 	}
@@ -72,13 +74,13 @@ func (c *stockAdjustCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	var s stockLevel
-	a, err := api.call(ctx, http.MethodPost, "/v1/stock/"+url.PathEscape(c.SKU)+"/adjustments", idempotent(c.Key),
+	a, err := api.Call(ctx, http.MethodPost, "/v1/stock/"+url.PathEscape(c.SKU)+"/adjustments", idempotent(c.Key),
 		map[string]any{"quantity": c.Quantity, "reason": c.Reason}, &s)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return t.printJSON(json.RawMessage(a.body))
+		return t.printJSON(json.RawMessage(a.Body))
 	}
 	fmt.Fprintf(t.out, "%s: %d available\n", s.SKU, s.Available)
 	return nil

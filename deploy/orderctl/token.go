@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+
+	"github.com/orderwire/orderwire/deploy/internal/client"
 )
 
 // tokenCmd prints a token of the development login.
@@ -16,7 +18,7 @@ type tokenCmd struct {
 
 // Run prints the token alone, so that it can stand in $(…).
 func (c *tokenCmd) Run(ctx context.Context, t *terminal) error {
-	answer, err := newClient(c.Gateway, "").login(ctx, c.Customer, c.Operator)
+	answer, err := client.New(c.Gateway, "").Login(ctx, c.Customer, c.Operator)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwire/orderwire/deploy/internal/client"
 	"github.com/orderwire/orderwire/deploy/stack"
 )
 
@@ -64,21 +65,21 @@ func (u *upCmd) Run(ctx context.Context, t *terminal) error {
 
 // serve says that the stack is ready, and returns when it is to be ended.
 func (u *upCmd) serve(ctx context.Context, t *terminal, s *stack.Stack, begin time.Time) error {
-	api := newClient(s.GatewayURL, "")
+	api := client.New(s.GatewayURL, "")
 	if s.Secret() != "" {
-		answer, err := api.login(ctx, "operator", true)
+		answer, err := api.Login(ctx, "operator", true)
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("get a token: %w", err)
 		}
-		api.token = answer.Token
+		api.Token = answer.Token
 	}
-	if u.Seed && api.token != "" && ctx.Err() == nil {
+	if u.Seed && api.Token != "" && ctx.Err() == nil {
 		if err := seedOnce(ctx, t, s, api); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("put in demo products and stock: %w", err)
 		}
 	}
 	if u.JSON {
-		if err := json.NewEncoder(t.out).Encode(describe(s, api.token)); err != nil {
+		if err := json.NewEncoder(t.out).Encode(describe(s, api.Token)); err != nil {
 			return err
 		}
 	} else {
@@ -175,7 +176,7 @@ func (u *upCmd) greet(ctx context.Context, t *terminal, s *stack.Stack, begin ti
 	line("MongoDB", redacted(s.Database.URI)+" ("+s.Database.Kind+")")
 	line("logs", filepath.Join(relative(s.Dir), "logs"))
 	if s.Secret() != "" {
-		demo, err := newClient(s.GatewayURL, "").login(ctx, "demo", false)
+		demo, err := client.New(s.GatewayURL, "").Login(ctx, "demo", false)
 		if err == nil {
 			line("demo token", demo.Token)
 		}

@@ -5,138 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/orderwire/orderwire/deploy/internal/client"
 )
-
-// event is a CloudEvent as the notifier pushes it.
-type event struct {
-	ID       string          `json:"id"`
-	Source   string          `json:"source"`
-	Type     string          `json:"type"`
-	Subject  string          `json:"subject"`
-	Time     time.Time       `json:"time"`
-	Sequence string          `json:"sequence"`
-	Customer string          `json:"customerid"`
-	Topic    string          `json:"topic"`
-	Cursor   string          `json:"cursor"`
-	Data     json.RawMessage `json:"data"`
-}
-
-// own tells a message of the notifier itself from an event of an order.
-func (e *event) own() bool { return strings.HasPrefix(e.Type, "notifier.") }
-
-// stream follows the notifier's WebSocket and comes back after its last cursor when the connection is lost. It drops
-// what is not newer than what it has seen of the same source, subject and topic, so handle sees each event once.
-type stream struct {
-	api   *client
-	query url.Values
-	// connected hears each time a connection is there.
-	connected func()
-	// lost hears why a connection was lost, before it is made again.
-	lost   func(error)
-	handle func(e *event, raw []byte) error
-
-	seen map[string]string
-}
 
 // errEnough is what handle returns to end the stream.
 var errEnough = errors.New("enough")
-
-// run follows the stream until ctx ends, handle returns an error, or the notifier refuses for good.
-func (s *stream) run(ctx context.Context) error {
-	s.seen = map[string]string{}
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		err := s.connection(ctx, func() { wait = 50 * time.Millisecond })
-		var refused *problem
-		var handled *handleError
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.As(err, &handled):
-			return handled.err
-		case errors.As(err, &refused) && refused.Status < http.StatusInternalServerError && refused.Status != http.StatusTooManyRequests:
-			return err
-		}
-		if s.lost != nil {
-			s.lost(err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait/2 + rand.N(wait)): //nolint:gosec // jitter is no secret
-		}
-	}
-}
-
-// handleError is an error of the stream's owner, not of the connection.
-type handleError struct{ err error }
-
-func (e *handleError) Error() string { return e.err.Error() }
-
-// connection is one connection's life.
-func (s *stream) connection(ctx context.Context, ready func()) error {
-	target := strings.Replace(s.api.base, "http", "ws", 1) + "/v1/events"
-	if len(s.query) > 0 {
-		target += "?" + s.query.Encode()
-	}
-	header := http.Header{}
-	if s.api.token != "" {
-		header.Set("Authorization", "Bearer "+s.api.token)
-	}
-	conn, resp, err := websocket.Dial(ctx, target, &websocket.DialOptions{
-		HTTPHeader: header, Subprotocols: []string{"cloudevents.json"}, CompressionMode: websocket.CompressionDisabled,
-	})
-	if resp != nil && resp.Body != nil {
-		defer resp.Body.Close() // the connection has it
-	}
-	if err != nil {
-		return &unreachableError{err}
-	}
-	defer conn.CloseNow() //nolint:errcheck // it is closed in any case
-	conn.SetReadLimit(4 << 20)
-	for {
-		_, raw, err := conn.Read(ctx)
-		if err != nil {
-			return &unreachableError{err}
-		}
-		var e event
-		if err := json.Unmarshal(raw, &e); err != nil {
-			return fmt.Errorf("a message is no CloudEvent: %w", err)
-		}
-		if e.Cursor != "" {
-			s.query.Set("after", e.Cursor)
-		}
-		switch e.Type {
-		case "notifier.error":
-			p := &problem{}
-			if err := json.Unmarshal(e.Data, p); err != nil {
-				return fmt.Errorf("a refusal cannot be read: %w", err)
-			}
-			return p
-		case "notifier.subscribed":
-			ready()
-			if s.connected != nil {
-				s.connected()
-			}
-		}
-		if !e.own() {
-			key := e.Source + "\x00" + e.Subject + "\x00" + e.Topic
-			if e.Sequence <= s.seen[key] {
-				continue
-			}
-			s.seen[key] = e.Sequence
-		}
-		if err := s.handle(&e, raw); err != nil {
-			return &handleError{err}
-		}
-	}
-}
 
 type orderWatchCmd struct {
 	remote
@@ -157,7 +34,7 @@ func (c *orderWatchCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	if c.ID != "" {
 		var o order
-		if _, err := api.call(ctx, http.MethodGet, "/v1/orders/"+url.PathEscape(c.ID), nil, nil, &o); err != nil {
+		if _, err := api.Call(ctx, http.MethodGet, "/v1/orders/"+url.PathEscape(c.ID), nil, nil, &o); err != nil {
 			return err
 		}
 		query.Set("order", c.ID)
@@ -167,12 +44,12 @@ func (c *orderWatchCmd) Run(ctx context.Context, t *terminal) error {
 	if c.After != "" {
 		query.Set("after", c.After)
 	}
-	follow := stream{
-		api: api, query: query,
-		lost:   func(err error) { t.say("connection lost, coming back: %v", err) },
-		handle: func(e *event, raw []byte) error { return c.show(t, e, raw) },
+	follow := client.Stream{
+		API: api, Query: query,
+		Lost:   func(err error) { t.say("connection lost, coming back: %v", err) },
+		Handle: func(e *client.Event, raw []byte) error { return c.show(t, e, raw) },
 	}
-	err = follow.run(ctx)
+	err = follow.Run(ctx)
 	if errors.Is(err, errEnough) || errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -180,8 +57,8 @@ func (c *orderWatchCmd) Run(ctx context.Context, t *terminal) error {
 }
 
 // show prints one event, and ends the stream with the order that is watched.
-func (c *orderWatchCmd) show(t *terminal, e *event, raw []byte) error {
-	if e.own() {
+func (c *orderWatchCmd) show(t *terminal, e *client.Event, raw []byte) error {
+	if e.Own() {
 		if e.Type == "notifier.gap" {
 			t.say("some events are gone from the log: %s", e.Data)
 		}

@@ -1,0 +1,275 @@
+// Package load places orders as fast as asked for, follows each one to its carrier, and measures.
+//
+// In a closed loop each client places its next order when the last one is answered. In an open loop orders are due at
+// a rate, whatever the answers do, and each one is measured from the moment when it was due, so that a stall shows in
+// full. Watcher and clients live in one process, so all times are of one clock.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/orderwire/orderwire/deploy/internal/client"
+)
+
+// Config says what to place.
+type Config struct {
+	// Operator puts in products and stock, makes the customers' tokens, and watches.
+	Operator *client.Client
+	// Clients: so many in a closed loop; in an open loop at most so many requests at once.
+	Clients int
+	// Rate of an open loop, in orders a second; 0: a closed loop.
+	Rate float64
+	// Orders and Duration end the placing, whichever comes first; 0: no bound.
+	Orders   int
+	Duration time.Duration
+	// Items an order, 1 to 100.
+	Items int
+	// Wait is how long to wait for the last events.
+	Wait time.Duration
+	// OrderAPI and Notifier are base URLs to use instead of Operator's; may be empty.
+	OrderAPI, Notifier string
+}
+
+// ErrConfig says that a Config cannot be run.
+var ErrConfig = errors.New("a load needs a number of orders or a duration, at least one client, and 1 to 100 items an order")
+
+// Check gives ErrConfig for what cannot be run.
+func (c *Config) Check() error {
+	if c.Orders <= 0 && c.Duration <= 0 || c.Clients < 1 || c.Rate < 0 || c.Items < 1 || c.Items > 100 {
+		return ErrConfig
+	}
+	return nil
+}
+
+// Result is what was measured; times are milliseconds.
+type Result struct {
+	Accepted    int            `json:"accepted"`
+	Refused     map[string]int `json:"refused"` // by code
+	Seconds     float64        `json:"seconds"`
+	PerSecond   float64        `json:"acceptedPerSecond"`
+	Through     float64        `json:"scheduledPerSecond"` // from the first request to the last shipment-scheduled
+	Answer      Percentiles    `json:"answer"`
+	Created     Percentiles    `json:"orderCreated"`
+	Scheduled   Percentiles    `json:"shipmentScheduled"`
+	Unseen      int            `json:"unseen"` // accepted, and not seen scheduled in time
+	Connections int            `json:"watcherConnections"`
+	// UnseenIDs are some of the unseen orders.
+	UnseenIDs []string `json:"-"`
+}
+
+const (
+	// customers share the orders, as customers do.
+	customers = 16
+	// maxUnseenIDs is how many a result names.
+	maxUnseenIDs = 5
+)
+
+// Run places the orders and waits for their events. Refused and unseen orders are in the result, not in the error,
+// which says that nothing could be measured.
+func Run(ctx context.Context, c Config) (Result, error) {
+	if err := c.Check(); err != nil {
+		return Result{}, err
+	}
+	r := &run{
+		Config: c, id: uuid.NewString()[:8], orders: map[string]*timing{}, refused: map[string]int{},
+		ready: make(chan struct{}), complete: make(chan struct{}),
+	}
+	if err := r.stock(ctx); err != nil {
+		return Result{}, err
+	}
+	for n := range customers {
+		answer, err := c.Operator.Login(ctx, r.customer(n), false)
+		if err != nil {
+			return Result{}, fmt.Errorf("a token for customer %s: %w", r.customer(n), err)
+		}
+		api := c.Operator.As(answer.Token)
+		if c.OrderAPI != "" {
+			api.Base = strings.TrimSuffix(c.OrderAPI, "/")
+		}
+		r.customers = append(r.customers, api)
+	}
+
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	watched := make(chan error, 1)
+	go func() { watched <- r.watch(watching) }()
+	select {
+	case <-r.ready:
+	case err := <-watched:
+		return Result{}, fmt.Errorf("watch: %w", err)
+	}
+	begin := time.Now()
+	r.place(ctx)
+	took := time.Since(begin)
+	r.awaitEvents(ctx, watched)
+	stop()
+	if err := <-watched; err != nil && !errors.Is(err, context.Canceled) {
+		return Result{}, fmt.Errorf("watch: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return Result{}, err
+	}
+	return r.result(begin, took), nil
+}
+
+// run is the state of one load.
+type run struct {
+	Config
+	id        string
+	customers []*client.Client
+	ready     chan struct{} // closed when the watcher is connected
+	complete  chan struct{} // closed when all is placed, and every accepted order was seen scheduled
+
+	mu          sync.Mutex
+	orders      map[string]*timing // by id; an event may come before the answer
+	refused     map[string]int
+	connections int
+	scheduled   int
+	accepted    int
+	placed      bool
+}
+
+// timing is what was seen of one order.
+type timing struct{ due, answered, created, scheduled time.Time }
+
+func (r *run) customer(n int) string { return fmt.Sprintf("load-%s-%d", r.id, n) }
+
+func (r *run) sku(n int) string { return fmt.Sprintf("load-%d", n) }
+
+// stock makes sure that products are there and last.
+func (r *run) stock(ctx context.Context) error {
+	for n := range r.Items {
+		sku := r.sku(n)
+		body := map[string]any{"name": "Load test", "unitPrice": map[string]any{"amount": 100, "currency": "EUR"}}
+		if _, err := r.Operator.Call(ctx, http.MethodPut, "/v1/products/"+sku, nil, body, nil); err != nil {
+			return fmt.Errorf("product %s: %w", sku, err)
+		}
+		body = map[string]any{"quantity": 1_000_000, "reason": "load test"}
+		key := http.Header{"Idempotency-Key": {r.id}}
+		if _, err := r.Operator.Call(ctx, http.MethodPost, "/v1/stock/"+sku+"/adjustments", key, body, nil); err != nil {
+			return fmt.Errorf("stock of %s: %w", sku, err)
+		}
+	}
+	return nil
+}
+
+// watch sees the events of this run's orders.
+func (r *run) watch(ctx context.Context) error {
+	api := *r.Operator
+	if r.Notifier != "" {
+		api.Base = strings.TrimSuffix(r.Notifier, "/")
+	}
+	once := sync.OnceFunc(func() { close(r.ready) })
+	ours := "load-" + r.id + "-"
+	follow := client.Stream{
+		API: &api, Query: url.Values{"type": {"order-created", "shipment-scheduled"}},
+		Connected: func() {
+			r.mu.Lock()
+			r.connections++
+			r.mu.Unlock()
+			once()
+		},
+		Handle: func(e *client.Event, _ []byte) error {
+			now := time.Now()
+			if !strings.HasPrefix(e.Customer, ours) {
+				return nil
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			seen := r.order(e.Subject)
+			switch e.Type {
+			case "order-created":
+				seen.created = now
+			case "shipment-scheduled":
+				seen.scheduled = now
+				if !seen.answered.IsZero() {
+					r.scheduled++
+					r.noticeEnd()
+				}
+			}
+			return nil
+		},
+	}
+	return follow.Run(ctx)
+}
+
+// order gives the timing of an order; the caller holds the lock.
+func (r *run) order(id string) *timing {
+	o := r.orders[id]
+	if o == nil {
+		o = &timing{}
+		r.orders[id] = o
+	}
+	return o
+}
+
+// noticeEnd closes complete at the end; the caller holds the lock. Only orders whose answer has come count as
+// scheduled: one that was stored although its answer was lost must not stand for another one.
+func (r *run) noticeEnd() {
+	if r.placed && r.scheduled >= r.accepted {
+		select {
+		case <-r.complete: // closed already
+		default:
+			close(r.complete)
+		}
+	}
+}
+
+// awaitEvents waits until every accepted order was seen scheduled, for at most Wait, or until the watcher gives up.
+func (r *run) awaitEvents(ctx context.Context, watched chan error) {
+	r.mu.Lock()
+	r.placed = true
+	r.noticeEnd()
+	r.mu.Unlock()
+	timer := time.NewTimer(r.Wait)
+	defer timer.Stop()
+	select {
+	case <-r.complete:
+	case <-ctx.Done():
+	case <-timer.C:
+	case err := <-watched:
+		watched <- err // for Run
+	}
+}
+
+func (r *run) result(begin time.Time, took time.Duration) Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var answer, created, scheduled []time.Duration
+	last := begin
+	result := Result{Accepted: r.accepted, Refused: r.refused, Seconds: took.Seconds(), Connections: r.connections}
+	for id, o := range r.orders {
+		if o.answered.IsZero() { // its answer was lost
+			continue
+		}
+		answer = append(answer, o.answered.Sub(o.due))
+		if !o.created.IsZero() {
+			created = append(created, o.created.Sub(o.due))
+		}
+		if o.scheduled.IsZero() {
+			if result.Unseen++; result.Unseen <= maxUnseenIDs {
+				result.UnseenIDs = append(result.UnseenIDs, id)
+			}
+			continue
+		}
+		scheduled = append(scheduled, o.scheduled.Sub(o.due))
+		if o.scheduled.After(last) {
+			last = o.scheduled
+		}
+	}
+	result.PerSecond = float64(r.accepted) / took.Seconds()
+	if n := len(scheduled); n > 0 {
+		result.Through = float64(n) / last.Sub(begin).Seconds()
+	}
+	result.Answer, result.Created, result.Scheduled = Measure(answer), Measure(created), Measure(scheduled)
+	return result
+}
