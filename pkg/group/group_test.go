@@ -162,7 +162,7 @@ func TestGroup_ACallerThatLeavesStopsNothing(t *testing.T) {
 		require.NoError(t, <-seen, "the batch goes on")
 		require.Equal(t, []int{3}, <-b.begun, "who left before the batch began is not in it")
 		b.let <- struct{}{}
-		<-seen
+		require.NoError(t, <-seen)
 		require.Equal(t, "3 6 <nil>", <-answers)
 		stop()
 	})

@@ -45,7 +45,6 @@ type lane struct {
 	due       time.Time
 	uncleared int
 	idleSince time.Time
-	swept     bool // its first entries were found by the sweep
 }
 
 type idle struct {

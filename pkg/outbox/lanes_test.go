@@ -26,7 +26,6 @@ type process struct {
 	lanes   *lanes
 	views   []view    // read, and not yet offered: they may be late, and in any order
 	sending []sending // handed to the producer, unanswered
-	clears  []ack     // in a transaction
 }
 
 type view struct {

@@ -1,8 +1,6 @@
 package outbox
 
 import (
-	"errors"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -19,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 const topic = "things"
 
@@ -51,18 +49,18 @@ func newThing(id string) *thing {
 }
 
 // things gives a collection with its index, and the relay behind it, which does not run.
-func things(t *testing.T, p Publisher, opts ...Option) (*Collection[thing, *thing], *Relay) {
+func things(t *testing.T, p Publisher) (*Collection[thing, *thing], *Relay) {
 	t.Helper()
 	db := testbackend.Mongo(t)
-	return thingsIn(t, db, p, opts...)
+	return thingsIn(t, db, p)
 }
 
-func thingsIn(t *testing.T, db *mongo.Database, p Publisher, opts ...Option) (*Collection[thing, *thing], *Relay) {
+func thingsIn(t *testing.T, db *mongo.Database, p Publisher) (*Collection[thing, *thing], *Relay) {
 	t.Helper()
 	coll := db.Collection("things")
 	_, err := coll.Indexes().CreateMany(t.Context(), Indexes())
 	require.NoError(t, err)
-	relay := NewRelay(coll, p, quiet, nil, opts...)
+	relay := NewRelay(coll, p, quiet, nil)
 	return NewCollection[thing](coll, relay), relay
 }
 
@@ -70,35 +68,14 @@ func thingsIn(t *testing.T, db *mongo.Database, p Publisher, opts ...Option) (*C
 type log struct {
 	mu      sync.Mutex
 	records []*kafka.Message
-	refuse  func(*kafka.Message) error // may be nil
 	calls   sync.WaitGroup
 }
-
-var errAway = errors.New("no answer")
 
 func (l *log) Publish(m *kafka.Message, done func(error)) {
 	l.calls.Go(func() {
 		l.mu.Lock()
-		var err error
-		if l.refuse != nil {
-			err = l.refuse(m)
-		}
-		if err == nil {
-			l.records = append(l.records, m)
-		}
+		l.records = append(l.records, m)
 		l.mu.Unlock()
-		done(err)
+		done(nil)
 	})
-}
-
-func (l *log) all() []*kafka.Message {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]*kafka.Message(nil), l.records...)
-}
-
-func (l *log) setRefuse(refuse func(*kafka.Message) error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.refuse = refuse
 }

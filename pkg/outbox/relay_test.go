@@ -4,15 +4,13 @@ import (
 	"sync"
 	"testing"
 
-	"go.mongodb.org/mongo-driver/v2/mongo"
-
 	"github.com/orderwire/orderwire/pkg/kafka"
 	"github.com/orderwire/orderwire/pkg/outbox/outboxtest"
 	"github.com/orderwire/orderwire/pkg/testbackend"
 )
 
 func TestRelay(t *testing.T) {
-	outboxtest.Run(t, func(t testing.TB) *mongo.Database { return testbackend.Mongo(t) }, func(t testing.TB) outboxtest.Broker {
+	outboxtest.Run(t, testbackend.Mongo, func(t testing.TB) outboxtest.Broker {
 		l := &memory{}
 		t.Cleanup(l.calls.Wait)
 		return outboxtest.Broker{Publisher: l, Topics: [2]string{"one", "two"}, Records: l.records}

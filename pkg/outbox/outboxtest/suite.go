@@ -3,7 +3,6 @@ package outboxtest
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -100,7 +99,7 @@ func lazy(more ...outbox.Option) []outbox.Option {
 // relay starts one; stop ends it and waits.
 func (s *suite) relay(t testing.TB, p outbox.Publisher, opts []outbox.Option) (c *docs, stop func()) {
 	t.Helper()
-	r := outbox.NewRelay(s.coll, p, slog.New(slog.NewTextHandler(io.Discard, nil)), nil, opts...)
+	r := outbox.NewRelay(s.coll, p, slog.New(slog.DiscardHandler), nil, opts...)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
@@ -326,7 +325,7 @@ func index(t *testing.T, s *suite) {
 	s.insert(t, c, 300)
 	s.drained(t)
 	stop()
-	idle := outbox.NewRelay(s.coll, s.broker, slog.New(slog.NewTextHandler(io.Discard, nil)), nil)
+	idle := outbox.NewRelay(s.coll, s.broker, slog.New(slog.DiscardHandler), nil)
 	for _, err := range outbox.NewCollection[doc](s.coll, idle).Insert(t.Context(), []*doc{fresh("left-1", s.broker.Topics[0]), fresh("left-2", s.broker.Topics[0])}) {
 		require.NoError(t, err)
 	}

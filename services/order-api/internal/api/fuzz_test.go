@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -27,7 +26,7 @@ func body(raw string) echo.Context {
 func refused(t *testing.T, err error) {
 	t.Helper()
 	var problem *web.Problem
-	require.True(t, errors.As(refuse(err), &problem), "%v", err)
+	require.ErrorAs(t, refuse(err), &problem)
 	require.Contains(t, []int{http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge}, problem.Status)
 }
 

@@ -34,9 +34,9 @@ func (h *harness) hear(typ events.Type, sequence int64, data events.Snapshot) {
 	require.Equal(h.t, []error{nil}, h.store.Fold(h.t.Context(), map[string][]order.News{data.GetId(): {n}})[data.GetId()])
 }
 
-func (h *harness) reserved(o orderJSON, sequence int64) {
+func (h *harness) reserved(o orderJSON) {
 	h.t.Helper()
-	h.hear(events.StockReserved, sequence, &eventspb.Reservation{
+	h.hear(events.StockReserved, 1, &eventspb.Reservation{
 		Id: o.ID, CustomerId: o.CustomerID, Status: eventspb.ReservationStatus_RESERVATION_STATUS_HELD,
 	})
 }
@@ -110,7 +110,7 @@ func TestGet_IfNoneMatchComparesEverything(t *testing.T) {
 			require.Empty(t, r.body)
 		}
 	}
-	h.reserved(o, 1)
+	h.reserved(o)
 	require.Equal(t, http.StatusOK, h.as("alice").do(http.MethodGet, path, "", "If-None-Match", `"1.1"`).status)
 }
 
@@ -119,7 +119,7 @@ func TestChange_ComparesTheRevisionOnly(t *testing.T) {
 	alice := h.as("alice")
 	o := alice.place()
 	path := "/v1/orders/" + o.ID
-	h.reserved(o, 1) // the status moves in the background: "1.2" now
+	h.reserved(o) // the status moves in the background: "1.2" now
 
 	r := alice.do(http.MethodPatch, path, `{"note":"one"}`, "If-Match", `W/"1.1-gzip"`)
 	require.Equal(t, http.StatusOK, r.status, string(r.body))
@@ -142,7 +142,7 @@ func TestChange_Refusals(t *testing.T) {
 	alice.do(http.MethodPatch, path, `{{`, "If-Match", `"7.1"`).refusal(t, 412, "stale")
 	alice.do(http.MethodPatch, path, `{{`, "If-Match", `1.1`).refusal(t, 400, "bad_header")
 	// The body comes before the state.
-	h.reserved(o, 1)
+	h.reserved(o)
 	h.dispatched(o, 1)
 	for body, pointer := range map[string]string{
 		`{"shippingAddress":null}`:                     "/shippingAddress",
@@ -263,7 +263,7 @@ func TestChange_WaitsForTheOutbox(t *testing.T) {
 	}
 	alice.do(http.MethodPatch, path, `{"note":"one too many"}`, "If-Match", "*").refusal(t, 503, "order_busy")
 	alice.do(http.MethodPost, path+"/cancel", "").refusal(t, 503, "order_busy")
-	h.reserved(o, 1) // news of others is never refused
+	h.reserved(o) // news of others is never refused
 	require.Equal(t, "confirmed", alice.do(http.MethodGet, path, "").order(t).Status)
 }
 
@@ -271,7 +271,7 @@ func TestHistory_ShowsEveryFactWithItsSource(t *testing.T) {
 	h := start(t)
 	alice := h.as("alice")
 	o := alice.place()
-	h.reserved(o, 1)
+	h.reserved(o)
 	alice.do(http.MethodPatch, "/v1/orders/"+o.ID, `{"note":"x"}`, "If-Match", "*")
 	h.dispatched(o, 4)
 	r := alice.do(http.MethodGet, "/v1/orders/"+o.ID+"/history", "")
@@ -303,7 +303,7 @@ func TestList_IsNewestFirstInPages(t *testing.T) {
 		placed = append([]string{alice.place().ID}, placed...)
 	}
 	bobs := h.as("bob").place()
-	h.reserved(orderJSON{ID: placed[0], CustomerID: "alice"}, 1)
+	h.reserved(orderJSON{ID: placed[0], CustomerID: "alice"})
 
 	ids := func(c *client, query string) []string {
 		t.Helper()
