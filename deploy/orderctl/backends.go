@@ -15,7 +15,7 @@ import (
 
 // backendsCmd is what `make test` runs the tests in.
 type backendsCmd struct {
-	Kafka   string   `enum:"apache,kfake" default:"apache" help:"Which broker to start: ${enum}. KAFKA_BROKERS in the environment wins."`
+	Kafka   string   `enum:"auto,apache,kfake" default:"auto" help:"Which broker to start: ${enum}; auto is Apache Kafka where it is at hand or can be fetched. KAFKA_BROKERS in the environment wins."`
 	Fast    bool     `help:"Build the fast, durable database once where there is none and Rust is at hand. MONGODB_URI in the environment wins."`
 	Command []string `arg:"" passthrough:"" help:"The command to run, after --."`
 }
@@ -30,6 +30,16 @@ func (b *backendsCmd) Run(ctx context.Context, t *terminal) error {
 		t.say("orderctl: no command to run")
 		return exitCode(exitUsage)
 	}
+	if b.Kafka == "auto" {
+		b.Kafka = stack.KafkaApache
+		if _, err := stack.PrepareKafka(ctx, t.environ, t.say); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			t.say("no Apache Kafka here, the embedded broker serves instead: %v", err)
+			b.Kafka = stack.KafkaFake
+		}
+	}
 	backends, err := stack.StartBackends(ctx, stack.BackendsConfig{Environ: t.environ, Kafka: b.Kafka, Fast: b.Fast, Say: t.say})
 	if err != nil {
 		return err
@@ -39,6 +49,7 @@ func (b *backendsCmd) Run(ctx context.Context, t *terminal) error {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = append(os.Environ(),
 		"TEST_KAFKA_BROKERS="+strings.Join(backends.Broker.Brokers, ","),
+		"TEST_KAFKA_KIND="+backends.Broker.Kind,
 		"TEST_MONGODB_URI="+backends.Database.URI,
 		"TEST_MONGOD_BINARY="+backends.Database.Path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = t.in, t.out, t.err
