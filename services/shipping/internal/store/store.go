@@ -41,7 +41,7 @@ func (s *Store) EnsureIndexes(ctx context.Context) error {
 	err := mongodb.EnsureIndexes(ctx, s.list, append(outbox.Indexes(),
 		mongo.IndexModel{Keys: bson.D{{Key: "customerId", Value: 1}, {Key: "_id", Value: -1}}},
 		mongo.IndexModel{Keys: bson.D{{Key: "status", Value: 1}, {Key: "_id", Value: -1}}},
-		mongo.IndexModel{Keys: bson.D{{Key: "due", Value: 1}}},
+		mongo.IndexModel{Keys: bson.D{{Key: "status", Value: 1}, {Key: "due", Value: 1}}},
 	)...)
 	if err != nil {
 		return fmt.Errorf("create the indexes of shipments: %w", err)
@@ -166,25 +166,30 @@ func (f Filter) query() bson.D {
 	return q
 }
 
-// Due lists shipments on which the carrier acts by now, the longest overdue first. Those whose timer is off meanwhile
-// wait until it is on again.
+// Due lists shipments on which the carrier acts by now: at most limit of each state, the longest overdue first. Those
+// whose timer is off meanwhile wait until it is on again.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]*shipment.Shipment, error) {
-	docs, err := s.shipments.Query(ctx, s.dueQuery(now), options.Find().SetSort(bson.D{{Key: "due", Value: 1}}).SetLimit(int64(limit)))
-	if err != nil {
-		return nil, fmt.Errorf("list due shipments: %w", err)
-	}
-	due := make([]*shipment.Shipment, 0, len(docs))
-	for _, d := range docs {
-		due = append(due, d.shipment())
+	var due []*shipment.Shipment
+	for _, status := range s.timers.States() {
+		docs, err := s.shipments.Query(ctx, dueQuery(status, now), options.Find().SetSort(soonest).SetLimit(int64(limit)))
+		if err != nil {
+			return nil, fmt.Errorf("list due shipments: %w", err)
+		}
+		for _, d := range docs {
+			due = append(due, d.shipment())
+		}
 	}
 	return due, nil
 }
 
+// soonest is the order in which the carrier acts.
+var soonest = bson.D{{Key: "due", Value: 1}}
+
 // dueQuery leaves out the zero time, which says never.
-func (s *Store) dueQuery(now time.Time) bson.D {
+func dueQuery(status shipment.Status, now time.Time) bson.D {
 	return bson.D{
+		{Key: "status", Value: status},
 		{Key: "due", Value: bson.D{{Key: "$gt", Value: time.Time{}}, {Key: "$lte", Value: now}}},
-		{Key: "status", Value: bson.D{{Key: "$in", Value: s.timers.States()}}},
 	}
 }
 
