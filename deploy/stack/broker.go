@@ -45,6 +45,18 @@ type Broker struct {
 	cluster          *kfake.Cluster // kfake
 }
 
+// String names the broker for people.
+func (k *Broker) String() string {
+	switch k.Kind {
+	case KafkaApache:
+		return "Apache Kafka " + kafkaVersion
+	case KafkaFake:
+		return "kfake"
+	default:
+		return "at " + strings.Join(k.Brokers, ",")
+	}
+}
+
 // startBroker gives what KAFKA_BROKERS names, or starts a broker of the kind with its data in dir.
 func (b *backends) startBroker(ctx context.Context) (*Broker, error) {
 	if list := b.env.get("KAFKA_BROKERS"); list != "" {

@@ -32,8 +32,22 @@ type Database struct {
 	process *process
 }
 
-// Durable and fast enough for load; the Python edition is for a look.
-func (d *Database) fast() bool { return d.program.kind != kindSecantusPython }
+// String names the database for people; of one that was there, not where it is: its URI may hold a password.
+func (d *Database) String() string {
+	switch d.program.kind {
+	case kindSecantus:
+		return "SecantusDB (secantusd-rs --sync-on-commit)"
+	case kindSecantusPython:
+		return "SecantusDB, Python edition"
+	case kindMongod:
+		return "mongod"
+	default:
+		return "external"
+	}
+}
+
+// Fast tells whether it is durable and fast enough for load; the Python edition is for a look.
+func (d *Database) Fast() bool { return d.program.kind != kindSecantusPython }
 
 // startDatabase gives what MONGODB_URI names, or starts the best program that is here with its data in dir.
 func (b *backends) startDatabase(ctx context.Context) (*Database, error) {

@@ -61,10 +61,12 @@ type Instance struct {
 	addr    string
 	env     environment
 	process *process
+	took    time.Duration // from the start to being ready
 }
 
 // Start starts the process, also again after Stop or Kill, waits until it is ready, and lets the gateway send to it.
 func (i *Instance) Start(ctx context.Context) error {
+	begin := time.Now()
 	p, err := startProcess(command{
 		name: i.Name, path: filepath.Join(i.stack.binDir, i.Service), env: i.env, watch: true, onEnd: i.stack.fail,
 	}, i.stack.backends.logDir(), i.stack.backends.pids)
@@ -80,8 +82,18 @@ func (i *Instance) Start(ctx context.Context) error {
 		p.kill()
 		return err
 	}
+	i.stack.mu.Lock()
+	i.took = time.Since(begin)
+	i.stack.mu.Unlock()
 	i.stack.gateway.add(i.Service, i.addr)
 	return nil
+}
+
+// ReadyAfter is how long the last successful Start took until the service was ready; it is asked every 20 ms.
+func (i *Instance) ReadyAfter() time.Duration {
+	i.stack.mu.Lock()
+	defer i.stack.mu.Unlock()
+	return i.took
 }
 
 // ready says nil when the service says that it is, and takes connections.

@@ -131,7 +131,7 @@ func (s *Stack) start(ctx context.Context, c Config) error {
 	if s.Broker, s.Database, err = s.backends.start(ctx); err != nil {
 		return err
 	}
-	if !s.Database.fast() {
+	if !s.Database.Fast() {
 		c.Say("the database is SecantusDB's Python edition: fine for a look, some twenty times slower than the fast one (make mongodb builds that once)")
 	}
 	if err := s.settings(c); err != nil {

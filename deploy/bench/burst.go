@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/orderwire/orderwire/deploy/internal/load"
+	"github.com/orderwire/orderwire/deploy/stack"
+)
+
+const (
+	burstClients = 64
+	minAccepted  = 2   // times the rate of InsertOne
+	minThrough   = 500 // orders a second
+)
+
+// measureBurst lets clients place orders as fast as they are answered, and waits until the last one is scheduled. Its
+// peer, InsertOne of the very same documents, is measured before and after it.
+func measureBurst(ctx context.Context, l *lab) ([]figure, error) {
+	if _, err := l.load(ctx, load.Config{Clients: burstClients, Orders: l.sizes.warmUp}); err != nil {
+		return nil, err
+	}
+	before, err := l.insertOne(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cpuBefore := l.cpu()
+	stop := l.profile(ctx, "burst", 5*time.Second)
+	result, err := l.load(ctx, load.Config{Clients: burstClients, Orders: l.sizes.burst, Duration: time.Minute})
+	profiled := stop()
+	cpuAfter := l.cpu()
+	if result.Accepted == 0 {
+		return nil, errors.Join(err, profiled)
+	}
+	after, peerErr := l.insertOne(ctx)
+	if peerErr != nil {
+		return nil, errors.Join(err, profiled, peerErr)
+	}
+	peer := (before + after) / 2
+	figures := []figure{
+		{name: fmt.Sprintf("InsertOne, %d clients", burstClients), unit: perSecond, value: peer},
+		{name: "orders accepted", unit: perSecond, value: result.PerSecond, sense: atLeast, limit: minAccepted * peer, of: "2 × InsertOne"},
+		{name: "orders through the whole chain", unit: perSecond, value: result.Through, sense: atLeast, limit: minThrough},
+		{name: "answer p50", unit: milliseconds, value: result.Answer.P50},
+		{name: "answer p99", unit: milliseconds, value: result.Answer.P99},
+	}
+	for _, name := range stack.Services() {
+		if took, ok := cpuAfter[name]; ok {
+			figures = append(figures, figure{
+				name: "CPU an order, " + name, unit: milliseconds,
+				value: (took - cpuBefore[name]).Seconds() * 1000 / float64(result.Accepted),
+			})
+		}
+	}
+	for _, name := range stack.Services() {
+		bytes, rssErr := resident(ctx, l.instance(name).Pid())
+		if rssErr != nil {
+			return figures, errors.Join(err, profiled, fmt.Errorf("memory of %s: %w", name, rssErr))
+		}
+		figures = append(figures, figure{name: "resident afterwards, " + name, unit: megabytes, value: bytes / 1e6})
+	}
+	return figures, errors.Join(err, profiled)
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/orderwire/orderwire/deploy/internal/client"
+	"github.com/orderwire/orderwire/deploy/internal/load"
+	"github.com/orderwire/orderwire/deploy/stack"
+)
+
+// lab is a running Orderwire to measure.
+type lab struct {
+	stack    *stack.Stack
+	operator *client.Client
+	database *mongo.Database // of the peers
+	sizes    sizes
+	gateway  bool   // clients go through the gateway
+	profiles string // directory; "": none are taken
+	started  bool   // the figures of the first start are taken
+}
+
+// sizes bound each measurement in count and time.
+type sizes struct {
+	settle  time.Duration // before memory is read
+	warmUp  int           // orders
+	latency time.Duration // at the rate
+	burst   int           // orders
+	peer    time.Duration // of InsertOne, before and after the burst
+	wait    time.Duration // for the last events
+	total   time.Duration // of everything
+}
+
+var (
+	fullSizes  = sizes{5 * time.Second, 300, 20 * time.Second, 15_000, 3 * time.Second, 60 * time.Second, 20 * time.Minute}
+	quickSizes = sizes{2 * time.Second, 100, 3 * time.Second, 2_000, time.Second, 30 * time.Second, 5 * time.Minute}
+)
+
+// load places orders. An order that was refused or never seen scheduled is an error beside the result: then the
+// figures are worth nothing.
+func (l *lab) load(ctx context.Context, c load.Config) (load.Result, error) {
+	c.Operator, c.Items, c.Wait = l.operator, 1, l.sizes.wait
+	if !l.gateway {
+		c.OrderAPI, c.Notifier = l.instance(stack.OrderAPI).URL, l.instance(stack.Notifier).URL
+	}
+	result, err := load.Run(ctx, c)
+	if err != nil {
+		return result, err
+	}
+	return result, errors.Join(refused(result), l.unseen(ctx, result))
+}
+
+// refused tells which answers were errors.
+func refused(r load.Result) error {
+	var codes []string
+	for code, n := range r.Refused {
+		codes = append(codes, fmt.Sprintf("%d × %s", n, code))
+	}
+	if len(codes) == 0 {
+		return nil
+	}
+	slices.Sort(codes)
+	return fmt.Errorf("orders were not accepted: %s", strings.Join(codes, ", "))
+}
+
+// unseen tells how many accepted orders were never seen scheduled, and where some of them are.
+func (l *lab) unseen(ctx context.Context, r load.Result) error {
+	if r.Unseen == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%d of %d accepted orders were not seen scheduled within %s", r.Unseen, r.Accepted, l.sizes.wait)
+	for _, id := range r.UnseenIDs {
+		text += fmt.Sprintf("\n  %s: order %s, shipment %s", id, l.status(ctx, "/v1/orders/"+id), l.status(ctx, "/v1/shipments/"+id))
+	}
+	return errors.New(text)
+}
+
+// status of an order or a shipment, or why there is none.
+func (l *lab) status(ctx context.Context, path string) string {
+	var it struct {
+		Status string `json:"status"`
+	}
+	if _, err := l.operator.Call(ctx, http.MethodGet, path, nil, nil, &it); err != nil {
+		return "(" + err.Error() + ")"
+	}
+	return it.Status
+}
+
+// instance is the stack's own of a service.
+func (l *lab) instance(name string) *stack.Instance { return l.stack.Instances(name)[0] }
