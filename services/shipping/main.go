@@ -76,9 +76,11 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		return fmt.Errorf("make a verifier of tokens: %w", err)
 	}
 	server := web.New(conf.Web, app.Log, app.Metrics, app.Tracer)
-	customer := []echo.MiddlewareFunc{web.Authenticate(verifier, true), web.RateLimit(conf.Web)}
-	operator := append(customer[:2:2], web.RequireOperator)
-	api.New(shipments).Register(server, api.Access{Customer: customer, Operator: operator})
+	authenticate, limit := web.Authenticate(verifier, true), web.RateLimit(conf.Web)
+	api.New(shipments).Register(server, api.Access{
+		Customer: []echo.MiddlewareFunc{authenticate, limit},
+		Operator: []echo.MiddlewareFunc{authenticate, limit, web.RequireOperator},
+	})
 
 	// Stopped last in, first out: no more requests, the batch in flight is finished, its events go out.
 	app.Go("producer", producer.Run)

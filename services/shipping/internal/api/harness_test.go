@@ -174,10 +174,10 @@ func (h *harness) valid(req *http.Request, resp *http.Response, body []byte) {
 	}), "%s %s: %d %s", req.Method, req.URL.Path, resp.StatusCode, body)
 }
 
-// is checks the status and gives the body's shipment.
-func (r reply) is(status int) api.Shipment {
+// shipment checks that it is one, and gives it.
+func (r reply) shipment() api.Shipment {
 	r.t.Helper()
-	require.Equal(r.t, status, r.status, string(r.body))
+	require.Equal(r.t, http.StatusOK, r.status, string(r.body))
 	var s api.Shipment
 	require.NoError(r.t, json.Unmarshal(r.body, &s))
 	return s

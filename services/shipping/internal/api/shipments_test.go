@@ -24,7 +24,7 @@ var steps = []string{"dispatch", "deliver", "fail"}
 func TestShipment_ShowsItsOwnerEverything(t *testing.T) {
 	h := start(t)
 	id := h.scheduled("alice")
-	s := h.as("alice", false).do(http.MethodGet, shipments+id, "").is(200)
+	s := h.as("alice", false).do(http.MethodGet, shipments+id, "").shipment()
 	require.Equal(t, id, s.Id)
 	require.Equal(t, id, s.OrderId)
 	require.Equal(t, "alice", s.CustomerId)
@@ -39,7 +39,7 @@ func TestShipment_ShowsItsOwnerEverything(t *testing.T) {
 	require.Equal(t, string(events.ShipmentScheduled), s.History[0].Type)
 	require.Equal(t, s.CreatedAt, s.History[0].Time)
 
-	require.Equal(t, s, h.operator().do(http.MethodGet, shipments+id, "").is(200))
+	require.Equal(t, s, h.operator().do(http.MethodGet, shipments+id, "").shipment())
 	page := h.as("alice", false).do(http.MethodGet, "/v1/shipments", "")
 	single := h.as("alice", false).do(http.MethodGet, shipments+id, "")
 	require.JSONEq(t, `{"items":[`+string(single.body)+`]}`, string(page.body), "a shipment is the same everywhere")
@@ -76,7 +76,7 @@ func TestList_IsPagedAndNarrowed(t *testing.T) {
 			hers = append([]string{id}, hers...)
 		}
 	}
-	h.operator().do(http.MethodPost, shipments+hers[2]+"/dispatch", `{}`).is(200)
+	h.operator().do(http.MethodPost, shipments+hers[2]+"/dispatch", `{}`).shipment()
 
 	pages := func(c *client, query string) (got []string) {
 		t.Helper()
@@ -114,24 +114,24 @@ func TestList_IsPagedAndNarrowed(t *testing.T) {
 func TestCarrier_TakesAParcelToItsCustomer(t *testing.T) {
 	h := start(t)
 	id := h.scheduled("alice")
-	before := h.operator().do(http.MethodGet, shipments+id, "").is(200)
+	before := h.operator().do(http.MethodGet, shipments+id, "").shipment()
 	step := func(name, body string) reply { return h.operator().do(http.MethodPost, shipments+id+"/"+name, body) }
 
 	step("deliver", `{}`).refusal(409, "shipment_state")
 	step("fail", `{"reason":"lost"}`).refusal(409, "shipment_state")
-	require.Equal(t, before, h.operator().do(http.MethodGet, shipments+id, "").is(200), "a refusal changes nothing")
+	require.Equal(t, before, h.operator().do(http.MethodGet, shipments+id, "").shipment(), "a refusal changes nothing")
 
 	for range 2 { // the same again is the same
-		s := step("dispatch", `{"trackingNumber":"TRACK-1"}`).is(200)
+		s := step("dispatch", `{"trackingNumber":"TRACK-1"}`).shipment()
 		require.Equal(t, api.Dispatched, s.Status)
 		require.Equal(t, "TRACK-1", *s.TrackingNumber)
 		require.Len(t, s.History, 2)
 	}
-	require.Len(t, step("dispatch", `{}`).is(200).History, 2)
+	require.Len(t, step("dispatch", `{}`).shipment().History, 2)
 	step("dispatch", `{"trackingNumber":"TRACK-2"}`).refusal(409, "shipment_state")
 
 	for range 2 {
-		s := step("deliver", ` {} `).is(200)
+		s := step("deliver", ` {} `).shipment()
 		require.Equal(t, api.Delivered, s.Status)
 		require.Len(t, s.History, 3)
 		require.EqualValues(t, 3, s.History[2].Sequence)
@@ -144,9 +144,9 @@ func TestCarrier_SaysThatAParcelFailed(t *testing.T) {
 	h := start(t)
 	for reason, other := range map[string]string{"refused": "lost", "lost": "refused"} {
 		id := h.scheduled("alice")
-		h.operator().do(http.MethodPost, shipments+id+"/dispatch", `{}`).is(200)
+		h.operator().do(http.MethodPost, shipments+id+"/dispatch", `{}`).shipment()
 		for range 2 {
-			s := h.operator().do(http.MethodPost, shipments+id+"/fail", `{"reason":"`+reason+`"}`).is(200)
+			s := h.operator().do(http.MethodPost, shipments+id+"/fail", `{"reason":"`+reason+`"}`).shipment()
 			require.Equal(t, api.Failed, s.Status)
 			require.Equal(t, api.FailureReason(reason), *s.FailureReason)
 			require.Len(t, s.History, 3)
@@ -163,7 +163,7 @@ func TestCarrier_FindsACancelledShipmentStopped(t *testing.T) {
 	for _, name := range steps {
 		h.operator().do(http.MethodPost, shipments+id+"/"+name, bodyOf(name)).refusal(409, "shipment_state")
 	}
-	s := h.as("alice", false).do(http.MethodGet, shipments+id, "").is(200)
+	s := h.as("alice", false).do(http.MethodGet, shipments+id, "").shipment()
 	require.Equal(t, api.Cancelled, s.Status)
 	require.Equal(t, "Ring 1", s.Address.Street)
 	require.Len(t, s.History, 3)
@@ -208,9 +208,9 @@ func TestCarrier_IsRefusedInOrder(t *testing.T) {
 		h.operator().do(http.MethodPost, shipments+id+"/dispatch", `{"trackingNumber":"`+number+`"}`).
 			refusal(422, "bad_tracking_number", "/trackingNumber")
 	}
-	require.Equal(t, api.Scheduled, h.operator().do(http.MethodGet, shipments+id, "").is(200).Status)
+	require.Equal(t, api.Scheduled, h.operator().do(http.MethodGet, shipments+id, "").shipment().Status)
 	longest := strings.Repeat("1", 64)
-	require.Equal(t, longest, *h.operator().do(http.MethodPost, shipments+id+"/dispatch", `{"trackingNumber":"`+longest+`"}`).is(200).TrackingNumber)
+	require.Equal(t, longest, *h.operator().do(http.MethodPost, shipments+id+"/dispatch", `{"trackingNumber":"`+longest+`"}`).shipment().TrackingNumber)
 }
 
 // Twenty operators say different things of one parcel at once: one is believed, and it is said once.
@@ -236,7 +236,7 @@ func TestCarrier_OfTwentyAtOnceOneIsBelieved(t *testing.T) {
 		require.Equal(t, http.StatusConflict, status)
 	}
 	require.Equal(t, 1, believed)
-	require.Len(t, operator.do(http.MethodGet, shipments+id, "").is(200).History, 2)
+	require.Len(t, operator.do(http.MethodGet, shipments+id, "").shipment().History, 2)
 }
 
 func TestDatabaseAway_IsServiceUnavailable(t *testing.T) {

@@ -104,6 +104,13 @@ func (y *yard) status(id string) shipment.Status {
 	return y.parked[id].shipment.Status
 }
 
+// said lists what was said of a parcel.
+func (y *yard) said(id string) []events.Type {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return slices.Clone(y.parked[id].said)
+}
+
 // drive runs a carrier, and gives the function that stops it.
 func drive(t *testing.T, y *yard, log *slog.Logger) (stop func()) {
 	t.Helper()
@@ -136,7 +143,7 @@ func TestCarrier_DispatchesAndDeliversWhenItIsDue(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, shipment.Delivered, y.status("o-1"))
 		time.Sleep(time.Hour)
-		require.Equal(t, []events.Type{events.ShipmentDispatched, events.ShipmentDelivered}, y.parked["o-1"].said)
+		require.Equal(t, []events.Type{events.ShipmentDispatched, events.ShipmentDelivered}, y.said("o-1"))
 	})
 }
 
@@ -171,9 +178,11 @@ func TestCarrier_ActsOnMoreThanAPageAtOnce(t *testing.T) {
 		time.Sleep(timers.DispatchAfter)
 		defer drive(t, y, quiet)()
 		synctest.Wait()
-		for id, p := range y.parked {
-			require.Equal(t, shipment.Dispatched, p.shipment.Status, id)
+		for i := range 2*page + 1 {
+			require.Equal(t, shipment.Dispatched, y.status(fmt.Sprintf("o-%03d", i)))
 		}
+		y.mu.Lock()
+		defer y.mu.Unlock()
 		require.Equal(t, 3, y.asked, "page by page")
 	})
 }
@@ -199,7 +208,7 @@ func TestCarrier_LeavesAloneWhatSomebodyElseMoved(t *testing.T) {
 		require.Equal(t, shipment.Cancelled, y.status("o-2"))
 		time.Sleep(timers.DeliverAfter - time.Second)
 		synctest.Wait()
-		require.Empty(t, y.parked["o-1"].said, "not before its own time")
+		require.Empty(t, y.said("o-1"), "not before its own time")
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		require.Equal(t, shipment.Delivered, y.status("o-1"))

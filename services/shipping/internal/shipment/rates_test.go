@@ -56,9 +56,16 @@ func TestRates_PutNoCountryInTwoZones(t *testing.T) {
 
 // A repeat of the step that makes the number must make the same one.
 func TestTrackingNumber_IsTheSameEachTime(t *testing.T) {
-	require.Equal(t, TrackingNumber("a"), TrackingNumber("a"))
-	require.NotEqual(t, TrackingNumber("a"), TrackingNumber("b"))
-	for _, id := range []string{"", "a", "0197a1b2-0000-7000-8000-000000000000"} {
-		require.Regexp(t, `^OW\d{10}$`, TrackingNumber(id))
+	seen := map[string]string{}
+	for range 2 {
+		for _, id := range []string{"", "a", "b", "0197a1b2-0000-7000-8000-000000000000"} {
+			number := TrackingNumber(id)
+			require.Regexp(t, `^OW\d{10}$`, number)
+			if seen[number] == "" {
+				seen[number] = "of " + id
+			}
+			require.Equal(t, "of "+id, seen[number])
+		}
 	}
+	require.Len(t, seen, 4)
 }

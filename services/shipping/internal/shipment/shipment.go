@@ -142,7 +142,7 @@ func (s *Shipment) Asks(r *eventspb.Reservation, now time.Time) (says []events.T
 	return says, nil
 }
 
-// Dispatch: the parcel has left. The same again changes nothing.
+// Dispatch notes that the parcel has left. The same again changes nothing.
 func (s *Shipment) Dispatch(trackingNumber string) ([]events.Type, error) {
 	switch {
 	case s.Status == Dispatched && (trackingNumber == "" || trackingNumber == s.TrackingNumber):
@@ -157,7 +157,7 @@ func (s *Shipment) Dispatch(trackingNumber string) ([]events.Type, error) {
 	return []events.Type{events.ShipmentDispatched}, nil
 }
 
-// Deliver: the parcel has arrived. The same again changes nothing.
+// Deliver notes that the parcel has arrived. The same again changes nothing.
 func (s *Shipment) Deliver() ([]events.Type, error) {
 	switch s.Status {
 	case Delivered:
@@ -170,7 +170,7 @@ func (s *Shipment) Deliver() ([]events.Type, error) {
 	}
 }
 
-// Fail: the parcel was refused or lost on its way. The same again changes nothing.
+// Fail notes that the parcel was refused or lost on its way. The same again changes nothing.
 func (s *Shipment) Fail(reason Reason) ([]events.Type, error) {
 	switch {
 	case s.Status == Failed && s.FailureReason == reason:
