@@ -41,8 +41,8 @@ func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
 // ContentTypeProblem is the media type of a Problem.
 const ContentTypeProblem = "application/problem+json"
 
-// fill sets what follows from the status.
-func (p *Problem) fill() {
+// Fill sets what follows from the status; Write does it by itself.
+func (p *Problem) Fill() {
 	if p.Type == "" {
 		p.Type = "about:blank"
 	}
@@ -59,7 +59,7 @@ func (p *Problem) fill() {
 
 // Write answers with the problem; for whoever holds a plain ResponseWriter.
 func (p *Problem) Write(w http.ResponseWriter) error {
-	p.fill()
+	p.Fill()
 	h := w.Header()
 	h.Set("Content-Type", ContentTypeProblem)
 	h.Set("Cache-Control", "no-store")

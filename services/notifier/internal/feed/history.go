@@ -1,0 +1,221 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/orderwire/orderwire/pkg/kafka"
+	"github.com/orderwire/orderwire/services/notifier/internal/cursor"
+)
+
+// ErrBusy says that no slot for reading history became free in time.
+var ErrBusy = errors.New("too many clients are catching up")
+
+// History reads older positions from Kafka, for a bounded number of clients at once: each slot has a reader.
+type History struct {
+	config  kafka.Config
+	name    string
+	seq     *Sequencer
+	log     *slog.Logger
+	metrics *Metrics
+	slots   chan *kafka.Reader // nil: a slot whose reader is yet to be made
+	wait    time.Duration
+}
+
+// NewHistory makes it; who finds no slot free waits so long for one.
+func NewHistory(c kafka.Config, name string, slots int, wait time.Duration, seq *Sequencer, log *slog.Logger, m *Metrics) *History {
+	h := &History{config: c, name: name, seq: seq, log: log, metrics: m, slots: make(chan *kafka.Reader, slots), wait: wait}
+	for range slots {
+		h.slots <- nil
+	}
+	return h
+}
+
+// Close ends the readers, once nobody reads any more.
+func (h *History) Close(ctx context.Context) error {
+	var errs []error
+	for range cap(h.slots) {
+		select {
+		case reader := <-h.slots:
+			if reader != nil {
+				errs = append(errs, reader.Close())
+			}
+		case <-ctx.Done():
+			return errors.Join(append(errs, ctx.Err())...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Step is one record on the way: the partition's next offset behind it, and the event, nil where it was none. Topic is
+// an index of cursor.Topics.
+type Step struct {
+	Topic, Partition int
+	Next             int64
+	Event            *Event
+}
+
+// Reading is a slot while it is held.
+type Reading struct {
+	h      *History
+	reader *kafka.Reader
+	broken bool
+}
+
+// Open takes a slot; ErrBusy when none became free. Close it.
+func (h *History) Open(ctx context.Context) (*Reading, error) {
+	timer := time.NewTimer(h.wait)
+	defer timer.Stop()
+	select {
+	case reader := <-h.slots:
+		return h.open(reader)
+	case <-timer.C:
+		return nil, ErrBusy
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (h *History) open(reader *kafka.Reader) (*Reading, error) {
+	if reader == nil {
+		var err error
+		if reader, err = kafka.NewReader(h.config, h.name+"-history", h.log); err != nil {
+			h.slots <- nil
+			return nil, fmt.Errorf("read history: %w", err)
+		}
+	}
+	return &Reading{h: h, reader: reader}, nil
+}
+
+// Close gives the slot back.
+func (r *Reading) Close() {
+	if r.broken {
+		if err := r.reader.Close(); err != nil {
+			r.h.log.Debug("close a reader of history", "error", err)
+		}
+		r.reader = nil
+	}
+	r.h.slots <- r.reader
+}
+
+// Bridge takes a client's cursor over to the logs as they are, and gives what it will not see.
+func (r *Reading) Bridge(ctx context.Context, at cursor.Cursor) (cursor.Cursor, []Gap, error) {
+	now, err := r.h.seq.Now()
+	if err != nil {
+		return cursor.Cursor{}, nil, err
+	}
+	s := shape{lineage: now.Lineage, counts: counts(now.Next)}
+	to, gaps, err := bridge(ctx, r.reader, s, at, &now.Next)
+	if err != nil {
+		return cursor.Cursor{}, nil, r.failed(fmt.Errorf("compare a cursor with the logs: %w", err))
+	}
+	for _, g := range gaps {
+		r.h.metrics.gaps.WithLabelValues(string(g.reason)).Inc()
+	}
+	return to, gaps, nil
+}
+
+// Earliest gives the beginning of the logs.
+func (r *Reading) Earliest(ctx context.Context) (cursor.Cursor, error) {
+	now, err := r.h.seq.Now()
+	if err != nil {
+		return cursor.Cursor{}, err
+	}
+	s := shape{lineage: now.Lineage, counts: counts(now.Next)}
+	oldest, err := r.reader.Offsets(ctx, s.partitions(), kafka.Oldest)
+	if err != nil {
+		return cursor.Cursor{}, r.failed(fmt.Errorf("find the beginning: %w", err))
+	}
+	return cursor.Cursor{Lineage: now.Lineage, Next: s.position(oldest)}, nil
+}
+
+// Since gives the place of the first records that are not older than t; where there is none, the position of now.
+func (r *Reading) Since(ctx context.Context, t time.Time) (cursor.Cursor, error) {
+	now, err := r.h.seq.Now() // first: what comes after it is not skipped
+	if err != nil {
+		return cursor.Cursor{}, err
+	}
+	s := shape{lineage: now.Lineage, counts: counts(now.Next)}
+	found, err := r.reader.OffsetsAt(ctx, s.partitions(), t)
+	if err != nil {
+		return cursor.Cursor{}, r.failed(fmt.Errorf("find a time: %w", err))
+	}
+	next := s.position(found)
+	for topic := range next {
+		for p, offset := range next[topic] {
+			if offset < 0 {
+				next[topic][p] = now.Next[topic][p]
+			}
+		}
+	}
+	return cursor.Cursor{Lineage: now.Lineage, Next: next}, nil
+}
+
+// errThere ends a read that has reached its end.
+var errThere = errors.New("everything is read")
+
+// Read gives every record from one position up to another, in order in each partition, until steps fails; a call brings
+// what lay together. An OutOfRangeError of package kafka says that something is gone meanwhile: Bridge tells what.
+func (r *Reading) Read(ctx context.Context, from, to cursor.Position, steps func([]Step) error) error {
+	open := map[kafka.Partition]int64{} // partitions that are not there yet, and their ends
+	begin := map[kafka.Partition]int64{}
+	for p, end := range offsets(to) {
+		next, _ := from.At(cursor.Index(p.Topic), int(p.Number))
+		if next < end {
+			begin[p], open[p] = next, end
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	err := r.reader.Read(ctx, begin, func(chunks []kafka.Chunk) error {
+		for _, c := range chunks {
+			end, ok := open[c.Partition]
+			if !ok || c.Next == begin[c.Partition] {
+				continue
+			}
+			if err := steps(r.steps(c, end)); err != nil {
+				return err
+			}
+			if c.Next >= end {
+				delete(open, c.Partition)
+			}
+		}
+		if len(open) == 0 {
+			return errThere
+		}
+		return nil
+	})
+	if errors.Is(err, errThere) {
+		return nil
+	}
+	return err
+}
+
+// steps gives the records before end, and a last step for what is invisible behind them.
+func (r *Reading) steps(c kafka.Chunk, end int64) []Step {
+	topic := cursor.Index(c.Topic)
+	batch := make([]Step, 0, len(c.Records)+1)
+	for i := range c.Records {
+		record := &c.Records[i]
+		if record.Offset >= end {
+			break
+		}
+		e, err := decode(topic, int(c.Number), record)
+		if err != nil { // Live has counted it, or will
+			e = nil
+		}
+		batch = append(batch, Step{Topic: topic, Partition: int(c.Number), Next: record.Offset + 1, Event: e})
+	}
+	r.h.metrics.replayed.Add(float64(len(batch)))
+	return append(batch, Step{Topic: topic, Partition: int(c.Number), Next: min(c.Next, end)})
+}
+
+// failed notes that the reader is better made anew.
+func (r *Reading) failed(err error) error {
+	r.broken = true
+	return err
+}

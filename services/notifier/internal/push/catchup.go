@@ -1,0 +1,199 @@
+package push
+
+import (
+	"context"
+	"errors"
+
+	"github.com/orderwire/orderwire/pkg/kafka"
+	"github.com/orderwire/orderwire/services/notifier/internal/cursor"
+	"github.com/orderwire/orderwire/services/notifier/internal/feed"
+)
+
+// slack is how many offsets may lie between a replay and the position when it attaches. They are read while the
+// subscription's queue collects what comes meanwhile.
+const slack = 512
+
+// catchUp reads what a client has missed, up to the moment in which its subscription is attached.
+type catchUp struct {
+	hub     *Hub
+	sub     *feed.Subscription
+	at      cursor.Cursor
+	reading *feed.Reading // nil: it is yet to be opened
+	// plan says where to begin, where at does not; start is told then.
+	plan *Origin
+
+	stretches chan stretch
+	done      chan error
+	cancel    context.CancelFunc
+}
+
+// stretch is a piece of the way: records, or gaps with where it goes on behind them.
+type stretch struct {
+	steps []feed.Step
+	to    *cursor.Cursor
+	gaps  []feed.Gap
+	start bool // this is where a new subscription begins
+}
+
+// newCatchUp reads from a position that may have been passed by the logs' retention meanwhile.
+func newCatchUp(h *Hub, sub *feed.Subscription, at cursor.Cursor) *catchUp {
+	return &catchUp{hub: h, sub: sub, at: at}
+}
+
+func (c *catchUp) start(ctx context.Context) {
+	ctx, c.cancel = context.WithCancel(ctx)
+	c.stretches, c.done = make(chan stretch), make(chan error, 1)
+	go func() { c.done <- c.run(ctx) }()
+}
+
+// stop ends it and waits; the subscription may be attached then.
+func (c *catchUp) stop() {
+	if c.cancel == nil { // it has not begun
+		if c.reading != nil {
+			c.reading.Close()
+		}
+		return
+	}
+	c.cancel()
+	<-c.done
+}
+
+func (c *catchUp) run(ctx context.Context) error {
+	if c.reading == nil {
+		var err error
+		if c.reading, err = c.hub.history.Open(ctx); err != nil {
+			return err
+		}
+		defer c.reading.Close()
+		if err := c.bridge(ctx); err != nil {
+			return err
+		}
+	} else {
+		defer c.reading.Close()
+	}
+	for {
+		target, attached, err := c.hub.seq.Attach(c.sub, c.at, slack)
+		if err == nil {
+			err = c.reading.Read(ctx, c.at.Next, target.Next, func(steps []feed.Step) error { return c.give(ctx, stretch{steps: steps}) })
+		}
+		var cut *kafka.OutOfRangeError
+		switch {
+		case errors.As(err, &cut) || errors.Is(err, feed.ErrLineage):
+			c.hub.seq.Detach(c.sub)
+			if err := c.bridge(ctx); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		c.at.Next = c.at.Next.Max(target.Next)
+		if attached {
+			return nil
+		}
+	}
+}
+
+// bridge begins where the plan says, or looks what has become of the logs since at.
+func (c *catchUp) bridge(ctx context.Context) error {
+	s := stretch{start: c.plan != nil}
+	var err error
+	if c.plan != nil {
+		c.at, s.gaps, err = c.plan.resolve(ctx, c.reading)
+		c.plan = nil
+	} else {
+		c.at, s.gaps, err = c.reading.Bridge(ctx, c.at)
+	}
+	if err != nil {
+		return err
+	}
+	to := cursor.Cursor{Lineage: c.at.Lineage, Next: c.at.Next.Clone()}
+	s.to = &to
+	return c.give(ctx, s)
+}
+
+func (c *catchUp) give(ctx context.Context, s stretch) error {
+	for _, step := range s.steps {
+		c.at.Next = moved(c.at.Next, step)
+	}
+	select {
+	case c.stretches <- s:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// moved gives p with a step made; p is changed.
+func moved(p cursor.Position, step feed.Step) cursor.Position {
+	for len(p[step.Topic]) <= step.Partition {
+		p[step.Topic] = append(p[step.Topic], 0)
+	}
+	p[step.Topic][step.Partition] = max(p[step.Topic][step.Partition], step.Next)
+	return p
+}
+
+// resolve gives the cursor where a replay begins, and what is gone behind it.
+func (o Origin) resolve(ctx context.Context, r *feed.Reading) (cursor.Cursor, []feed.Gap, error) {
+	switch {
+	case o.earliest:
+		at, err := r.Earliest(ctx)
+		return at, nil, err
+	case !o.since.IsZero():
+		at, err := r.Since(ctx, o.since)
+		return at, nil, err
+	}
+	return r.Bridge(ctx, *o.cursor)
+}
+
+// startReplay begins to catch up; the session is not attached meanwhile.
+func (s *session) startReplay(ctx context.Context, c *catchUp) {
+	s.replay = c
+	c.start(ctx)
+}
+
+// stopReplay ends it, where there is one.
+func (s *session) stopReplay() {
+	if s.replay != nil {
+		s.replay.stop()
+		s.replay = nil
+	}
+}
+
+// take sends a stretch of what was missed.
+func (s *session) take(st stretch) *ending {
+	if st.to != nil {
+		s.at = *st.to
+		if st.start {
+			if e := s.send(s.subscribed("replay", s.at.String())); e != nil {
+				return e
+			}
+		}
+		return s.tell(st.gaps)
+	}
+	for _, step := range st.steps {
+		s.at.Next = moved(s.at.Next, step)
+		if step.Event == nil || !s.sub.Filter().Passes(step.Event) {
+			continue
+		}
+		if e := s.send(step.Event.Message(s.at.String())); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// caughtUp ends the replay: from here on the subscription's queue has what comes.
+func (s *session) caughtUp(ctx context.Context, err error) *ending {
+	s.at.Next = s.at.Next.Max(s.replay.at.Next)
+	s.replay.cancel()
+	s.replay = nil
+	if err != nil {
+		e := failed(err)
+		return &e
+	}
+	if e := s.send(feed.Own(feed.TypeCaughtUp, nil, s.at.String())); e != nil {
+		return e
+	}
+	return s.sendQueue(ctx)
+}
