@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/orderwire/orderwire/pkg/outbox"
 	"github.com/orderwire/orderwire/pkg/web"
 	"github.com/orderwire/orderwire/services/inventory/internal/stock"
-	"github.com/orderwire/orderwire/services/inventory/internal/store"
 )
 
 // retryAfter is when a client should try again after a refusal that concerns the moment only.
@@ -31,7 +31,7 @@ func refuse(err error) error {
 			return &web.Problem{Status: r.status, Code: r.code, Detail: r.err.Error()}
 		}
 	}
-	if store.IsAway(err) {
+	if outbox.IsAway(err) {
 		return &web.Problem{
 			Status: http.StatusServiceUnavailable, Code: "unavailable", RetryAfter: retryAfter,
 			Detail: "the database did not answer in time; what was asked for may have happened",

@@ -1,7 +1,6 @@
 package stock
 
 import (
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderwire/orderwire/proto-events/eventspb"
@@ -47,30 +46,4 @@ func (r *Reservation) Snapshot() *eventspb.Reservation {
 		}
 	}
 	return s
-}
-
-// Changed names the fields that differ between two snapshots, as JSON spells them, in the order of the schema.
-// updatedAt differs always and is left out.
-func Changed(before, after *eventspb.Reservation) []string {
-	var names []string
-	a, b := before.ProtoReflect(), after.ProtoReflect()
-	fields := a.Descriptor().Fields()
-	for i := range fields.Len() {
-		f := fields.Get(i)
-		if f.Name() == "updated_at" {
-			continue
-		}
-		// Comparing messages that hold this one field only compares the field, whatever its kind is.
-		x, y := a.New(), b.New()
-		if a.Has(f) {
-			x.Set(f, a.Get(f))
-		}
-		if b.Has(f) {
-			y.Set(f, b.Get(f))
-		}
-		if !proto.Equal(x.Interface(), y.Interface()) {
-			names = append(names, f.JSONName())
-		}
-	}
-	return names
 }

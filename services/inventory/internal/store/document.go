@@ -59,7 +59,7 @@ func (d *document) write(out stock.Outcome) (*document, error) {
 			Customer: out.Reservation.CustomerID, TraceParent: out.TraceParent, Data: snapshot,
 		}
 		if before.GetId() != "" {
-			e.Changed = stock.Changed(before, snapshot)
+			e.Changed = events.Changed(before, snapshot)
 		}
 		headers, body, err := events.Encode(e)
 		if err != nil {

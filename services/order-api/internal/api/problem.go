@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/orderwire/orderwire/pkg/group"
+	"github.com/orderwire/orderwire/pkg/outbox"
 	"github.com/orderwire/orderwire/pkg/web"
 	"github.com/orderwire/orderwire/services/order-api/internal/order"
 	"github.com/orderwire/orderwire/services/order-api/internal/store"
@@ -50,7 +51,7 @@ func refuse(err error) error {
 			return answerFor(r.status, r.code, r.err.Error())
 		}
 	}
-	if store.IsAway(err) {
+	if outbox.IsAway(err) {
 		return answerFor(http.StatusServiceUnavailable, "unavailable", "the database did not answer in time; what was asked for may have happened")
 	}
 	return err

@@ -108,16 +108,16 @@ func TestSnapshot_ShowsShippingsAnswerToTheLastChangeOfAddress(t *testing.T) {
 func TestChanged_NamesFieldsAsJSONSpellsThem(t *testing.T) {
 	o := placed(t)
 	before := o.Snapshot()
-	require.Empty(t, order.Changed(before, o.Snapshot()))
+	require.Empty(t, events.Changed(before, o.Snapshot()))
 
 	o.Version, o.UpdatedAt = 2, o.UpdatedAt.Add(time.Second)
-	require.Empty(t, order.Changed(before, o.Snapshot()), "version and updatedAt go without saying")
+	require.Empty(t, events.Changed(before, o.Snapshot()), "version and updatedAt go without saying")
 
 	_, err := o.Edit(order.Patch{ShippingAddress: order.Field[order.AddressPatch]{
 		Present: true, Value: order.AddressPatch{City: order.Field[string]{Present: true, Value: "Bonn"}},
 	}})
 	require.NoError(t, err)
-	require.Equal(t, []string{"revision", "shippingAddress", "addressRevision", "addressChange"}, order.Changed(before, o.Snapshot()))
+	require.Equal(t, []string{"revision", "shippingAddress", "addressRevision", "addressChange"}, events.Changed(before, o.Snapshot()))
 }
 
 // The next two tests pin what a client may do when.

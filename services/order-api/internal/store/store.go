@@ -128,7 +128,7 @@ func (d *document) publish(before *eventspb.Order, at time.Time, trace string, h
 			Customer: o.CustomerID, TraceParent: trace, Data: snapshot,
 		}
 		if typ == events.OrderUpdated {
-			e.Changed = order.Changed(before, snapshot)
+			e.Changed = events.Changed(before, snapshot)
 		}
 		headers, body, err := events.Encode(e)
 		if err != nil {

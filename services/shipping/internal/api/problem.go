@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwire/orderwire/pkg/outbox"
 	"github.com/orderwire/orderwire/pkg/web"
 	"github.com/orderwire/orderwire/services/shipping/internal/shipment"
-	"github.com/orderwire/orderwire/services/shipping/internal/store"
 )
 
 // retryAfter is when a client should try again after a refusal that concerns the moment only.
@@ -23,7 +23,7 @@ func refuse(err error) error {
 		return &web.Problem{Status: http.StatusNotFound, Code: "shipment_not_found", Detail: shipment.ErrNotFound.Error()}
 	case errors.As(err, &state):
 		return &web.Problem{Status: http.StatusConflict, Code: "shipment_state", Detail: state.Error()}
-	case store.IsAway(err):
+	case outbox.IsAway(err):
 		return &web.Problem{
 			Status: http.StatusServiceUnavailable, Code: "unavailable", RetryAfter: retryAfter,
 			Detail: "the database did not answer in time; what was asked for may have happened",

@@ -49,7 +49,7 @@ func TestAct_RefusesAndWritesNothing(t *testing.T) {
 
 	_, err = s.Act(t.Context(), newID(), "", dispatch)
 	require.ErrorIs(t, err, shipment.ErrNotFound)
-	require.False(t, IsAway(err))
+	require.False(t, outbox.IsAway(err))
 }
 
 // The write is guarded by the version that was read: with somebody faster in between, it is decided again.
@@ -124,7 +124,7 @@ func TestStore_ADatabaseThatIsAwayIsToldApart(t *testing.T) {
 	_, _, errList := s.List(t.Context(), Filter{Limit: 1})
 	_, errDue := s.Due(t.Context(), time.Now(), 1)
 	for _, err := range []error{errAct, errGet, errList, errDue} {
-		require.True(t, IsAway(err), "%v", err)
+		require.True(t, outbox.IsAway(err), "%v", err)
 	}
-	require.False(t, IsAway(shipment.ErrNotFound))
+	require.False(t, outbox.IsAway(shipment.ErrNotFound))
 }

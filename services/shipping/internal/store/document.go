@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/orderwire/orderwire/pkg/outbox"
 	events "github.com/orderwire/orderwire/proto-events"
@@ -55,7 +54,7 @@ func (s *Store) change(d *document, now *shipment.Shipment, says []events.Type, 
 			Customer: now.CustomerID, TraceParent: trace, Data: snapshot,
 		}
 		if before.GetId() != "" {
-			e.Changed = changed(before, snapshot)
+			e.Changed = events.Changed(before, snapshot)
 		}
 		headers, body, err := events.Encode(e)
 		if err != nil {
@@ -70,30 +69,4 @@ func (s *Store) change(d *document, now *shipment.Shipment, says []events.Type, 
 	}
 	d.Shipment = *now
 	return d, nil
-}
-
-// changed names the fields that differ between two snapshots, as JSON spells them. updatedAt differs always and is
-// left out.
-func changed(before, after *eventspb.Shipment) []string {
-	var names []string
-	a, b := before.ProtoReflect(), after.ProtoReflect()
-	fields := a.Descriptor().Fields()
-	for i := range fields.Len() {
-		f := fields.Get(i)
-		if f.Name() == "updated_at" {
-			continue
-		}
-		// Comparing messages that hold this one field only compares the field, whatever its kind is.
-		x, y := a.New(), b.New()
-		if a.Has(f) {
-			x.Set(f, a.Get(f))
-		}
-		if b.Has(f) {
-			y.Set(f, b.Get(f))
-		}
-		if !proto.Equal(x.Interface(), y.Interface()) {
-			names = append(names, f.JSONName())
-		}
-	}
-	return names
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/orderwire/orderwire/pkg/outbox"
 	"github.com/orderwire/orderwire/pkg/testbackend"
 	events "github.com/orderwire/orderwire/proto-events"
 	"github.com/orderwire/orderwire/proto-events/eventspb"
@@ -159,7 +160,7 @@ func TestFold_ADatabaseThatIsAwayIsWorthAnotherTry(t *testing.T) {
 	outcomes := s.Fold(t.Context(), map[string][]shipment.News{"o-1": {news(1, asked("o-1", 0, false)), news(2, asked("o-1", 1, false))}})
 	require.Len(t, outcomes["o-1"], 2)
 	for _, err := range outcomes["o-1"] {
-		require.True(t, IsAway(err), "%v", err)
+		require.True(t, outbox.IsAway(err), "%v", err)
 		require.NotErrorIs(t, err, shipment.ErrImpossible)
 	}
 }
