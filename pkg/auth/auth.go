@@ -146,6 +146,16 @@ func (v *Verifier) Sign(p Principal, ttl time.Duration) (string, error) {
 	if !printable(p.Customer) {
 		return "", fmt.Errorf("%w: a customer is 1 to %d printable ASCII characters", ErrInvalid, maxCustomer)
 	}
+	c := v.claimsOf(p, ttl)
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(v.secret)
+	if err != nil {
+		return "", fmt.Errorf("sign a token for %s: %w", p.Customer, err)
+	}
+	return token, nil
+}
+
+// claimsOf is what a token says of p.
+func (v *Verifier) claimsOf(p Principal, ttl time.Duration) claims {
 	now := time.Now()
 	c := claims{RegisteredClaims: jwt.RegisteredClaims{
 		Subject: p.Customer, Issuer: v.config.Issuer, Audience: jwt.ClaimStrings{v.config.Audience},
@@ -154,11 +164,7 @@ func (v *Verifier) Sign(p Principal, ttl time.Duration) (string, error) {
 	if p.Operator {
 		c.Roles = []string{roleOperator}
 	}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(v.secret)
-	if err != nil {
-		return "", fmt.Errorf("sign a token for %s: %w", p.Customer, err)
-	}
-	return token, nil
+	return c
 }
 
 type contextKey struct{}

@@ -31,6 +31,7 @@ type Config struct {
 	Kafka   kafka.Config
 	Web     web.Config
 	Auth    auth.Config
+	Feed    feed.Config
 	Push    push.Config
 }
 
@@ -62,9 +63,9 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	metrics := feed.NewMetrics(app.Metrics)
 	sequencer := feed.NewSequencer(metrics)
-	live := feed.NewLive(conf.Kafka, name, sequencer, app.Log, metrics)
+	live := feed.NewLive(conf.Feed, conf.Kafka, name, sequencer, app.Log, metrics)
 	app.Check("kafka", true, live.Ready)
-	history := feed.NewHistory(conf.Kafka, name, conf.Push.CatchUpSlots, conf.Push.CatchUpWait, sequencer, app.Log, metrics)
+	history := feed.NewHistory(conf.Feed, conf.Kafka, name, sequencer, app.Log, metrics)
 	app.Defer("history", history.Close)
 	hub := push.NewHub(conf.Push, sequencer, history, live, verifier, app.Log, push.NewMetrics(app.Metrics))
 	server := web.New(conf.Web, app.Log, app.Metrics, app.Tracer)

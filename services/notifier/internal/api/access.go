@@ -40,6 +40,9 @@ func (a *API) principal(c echo.Context) (auth.Principal, error) {
 			return verified(a.tokens.Verify, token)
 		}
 	}
+	if ticket := c.QueryParam("ticket"); ticket != "" {
+		return verified(a.tokens.Redeem, ticket)
+	}
 	return auth.Principal{}, &web.Problem{
 		Status: http.StatusUnauthorized, Code: "unauthenticated",
 		Detail: "send Authorization: Bearer and a token, or the subprotocol bearer.<token>, or a ticket",

@@ -5,18 +5,27 @@
 package api
 
 import (
+	_ "embed"
 	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/orderwire/orderwire/pkg/auth"
+	"github.com/orderwire/orderwire/pkg/web"
 	"github.com/orderwire/orderwire/services/notifier/internal/push"
 )
 
-// tokens tells who tokens are about.
+//go:generate go tool -modfile=../../../../deploy/tools/go.mod oapi-codegen -config oapi-codegen.yaml openapi.yaml
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// tokens tells who tokens and tickets are about, and makes tickets.
 type tokens interface {
 	Verify(token string) (auth.Principal, error)
+	Ticket(p auth.Principal, ttl time.Duration) (string, error)
+	Redeem(ticket string) (auth.Principal, error)
 }
 
 // API answers requests.
@@ -29,9 +38,17 @@ type API struct {
 // New makes the API.
 func New(h *push.Hub, t tokens, slow time.Duration) *API { return &API{hub: h, tokens: t, slow: slow} }
 
-// Register adds the routes. rate limits handshakes; it stands behind authentication.
+var _ ServerInterface = (*API)(nil)
+
+// Register adds the routes. rate limits handshakes and tickets; it stands behind authentication.
 func (a *API) Register(e *echo.Echo, rate echo.MiddlewareFunc) {
-	e.GET("/v1/events", a.events, a.tellSockets, a.notWhileDraining, a.authenticate, rate)
+	RegisterHandlersWithOptions(e, a, RegisterHandlersOptions{OperationMiddlewares: map[string][]echo.MiddlewareFunc{
+		"createTicket": {web.Authenticate(a.tokens, true), rate}, // tickets.go
+	}})
+	e.GET("/v1/events", a.events, a.tellSockets, a.notWhileDraining, a.authenticate, rate) // events.go
+	e.GET("/openapi.yaml", func(c echo.Context) error {
+		return c.Blob(http.StatusOK, "application/yaml", openAPI)
+	})
 }
 
 // notWhileDraining sends new clients to another instance.

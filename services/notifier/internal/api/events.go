@@ -1,6 +1,7 @@
 package api
 
 import (
+	"mime"
 	"net/http"
 	"slices"
 
@@ -19,10 +20,16 @@ func (a *API) events(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if isSocket(r) {
+	switch {
+	case isSocket(r):
 		return a.socket(c, request)
+	case wantsStream(r):
+		return a.stream(c, request)
 	}
-	return &web.Problem{Status: http.StatusNotAcceptable, Code: "not_acceptable", Detail: "ask for a WebSocket"}
+	return &web.Problem{
+		Status: http.StatusNotAcceptable, Code: "not_acceptable",
+		Detail: "ask for a WebSocket (Upgrade: websocket), or for Server-Sent Events (Accept: text/event-stream)",
+	}
 }
 
 func (a *API) socket(c echo.Context, request push.Request) error {
@@ -34,4 +41,31 @@ func (a *API) socket(c echo.Context, request push.Request) error {
 		return err
 	}
 	return entry.ServeSocket(c.Response(), c.Request())
+}
+
+// stream answers with Server-Sent Events. Last-Event-ID wins over the query: a browser that comes back by itself uses the
+// address that it was given at first.
+func (a *API) stream(c echo.Context, request push.Request) error {
+	if id := c.Request().Header.Get("Last-Event-ID"); id != "" {
+		origin, err := push.ParseOrigin(id)
+		if err != nil {
+			return badQuery("Last-Event-ID is no cursor")
+		}
+		request.Origin = origin
+	}
+	entry, err := a.hub.Enter(c.Request().Context(), request)
+	if err != nil {
+		return err
+	}
+	return entry.ServeStream(c.Response(), c.Request())
+}
+
+// wantsStream tells whether a request accepts Server-Sent Events by name.
+func wantsStream(r *http.Request) bool {
+	for _, accepted := range list(r.Header, echo.HeaderAccept) {
+		if media, _, err := mime.ParseMediaType(accepted); err == nil && media == "text/event-stream" {
+			return true
+		}
+	}
+	return false
 }

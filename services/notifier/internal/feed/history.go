@@ -25,10 +25,12 @@ type History struct {
 	wait    time.Duration
 }
 
-// NewHistory makes it; who finds no slot free waits so long for one.
-func NewHistory(c kafka.Config, name string, slots int, wait time.Duration, seq *Sequencer, log *slog.Logger, m *Metrics) *History {
-	h := &History{config: c, name: name, seq: seq, log: log, metrics: m, slots: make(chan *kafka.Reader, slots), wait: wait}
-	for range slots {
+// NewHistory makes it; Close it.
+func NewHistory(c Config, k kafka.Config, name string, seq *Sequencer, log *slog.Logger, m *Metrics) *History {
+	h := &History{
+		config: k, name: name, seq: seq, log: log, metrics: m, slots: make(chan *kafka.Reader, c.CatchUpSlots), wait: c.CatchUpWait,
+	}
+	for range c.CatchUpSlots {
 		h.slots <- nil
 	}
 	return h

@@ -13,12 +13,8 @@ import (
 	"github.com/orderwire/orderwire/services/notifier/internal/cursor"
 )
 
-// How often it is asked whether there are new partitions or other topics under the same names, and for how long Kafka
-// may say nothing before this instance is not ready. An answer comes every 250 ms at least.
-const (
-	lookEvery   = time.Minute
-	readyWithin = 5 * time.Second
-)
+// readyWithin is for how long Kafka may say nothing before this instance is not ready; it answers every 250 ms at least.
+const readyWithin = 5 * time.Second
 
 // Live reads all partitions of both topics from the end on and feeds the Sequencer. It has no group and commits nothing.
 type Live struct {
@@ -35,8 +31,8 @@ type Live struct {
 }
 
 // NewLive makes the part that follows Kafka.
-func NewLive(c kafka.Config, name string, seq *Sequencer, log *slog.Logger, m *Metrics) *Live {
-	return &Live{config: c, name: name, seq: seq, log: log, metric: m, heard: map[kafka.Partition]time.Time{}, lookEvery: lookEvery, since: time.Now()}
+func NewLive(c Config, k kafka.Config, name string, seq *Sequencer, log *slog.Logger, m *Metrics) *Live {
+	return &Live{config: k, name: name, seq: seq, log: log, metric: m, heard: map[kafka.Partition]time.Time{}, lookEvery: c.RefreshInterval, since: time.Now()}
 }
 
 // Silent tells for how long the quietest partition has not been answered.

@@ -111,13 +111,10 @@ func (e *Entry) open(transport string, w wire) bool {
 }
 
 // away is the refusal when history cannot be read now.
-func away(err error) error {
+func away(err error) *web.Problem {
 	var p *web.Problem
-	if told := refusal(err); errors.As(told, &p) {
+	if errors.As(refusal(err), &p) {
 		return p
-	}
-	if errors.Is(err, context.Canceled) {
-		return err
 	}
 	return &web.Problem{
 		Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "Kafka does not answer at the moment; try again", RetryAfter: time.Second,
@@ -126,9 +123,8 @@ func away(err error) error {
 
 // failed is how a session ends that cannot catch up.
 func failed(err error) ending {
-	var p *web.Problem
-	if errors.As(away(err), &p) {
-		return refused(p)
+	if errors.Is(err, context.Canceled) {
+		return gone(codeNormal)
 	}
-	return gone(codeNormal)
+	return refused(away(err))
 }

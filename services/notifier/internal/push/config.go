@@ -11,9 +11,9 @@ type Config struct {
 	MaxConnections    int           `env:"MAX_CONNECTIONS" envDefault:"10000"`
 	MaxPerCustomer    int           `env:"MAX_CONNECTIONS_PER_CUSTOMER" envDefault:"50"`
 	MaxConnectionAge  time.Duration `env:"MAX_CONNECTION_AGE" envDefault:"30m"` // ± 20 %
-	CatchUpSlots      int           `env:"CATCHUP_SLOTS" envDefault:"8"`
-	CatchUpWait       time.Duration `env:"CATCHUP_WAIT" envDefault:"5s"`
 	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" envDefault:"20s"`
+	PingInterval      time.Duration `env:"PING_INTERVAL" envDefault:"25s"`
+	PongTimeout       time.Duration `env:"PONG_TIMEOUT" envDefault:"10s"`
 	SlowAfter         time.Duration `env:"SLOW_CLIENT_TIMEOUT" envDefault:"10s"`
 	LostAfter         time.Duration `env:"KAFKA_LOST_AFTER" envDefault:"60s"`
 	DrainWindow       time.Duration `env:"DRAIN_WINDOW" envDefault:"20s"`
@@ -26,7 +26,7 @@ func (c Config) Validate() error {
 		name  string
 		value int
 	}{
-		{"MAX_CONNECTIONS", c.MaxConnections}, {"MAX_CONNECTIONS_PER_CUSTOMER", c.MaxPerCustomer}, {"CATCHUP_SLOTS", c.CatchUpSlots},
+		{"MAX_CONNECTIONS", c.MaxConnections}, {"MAX_CONNECTIONS_PER_CUSTOMER", c.MaxPerCustomer},
 	} {
 		if v.value < 1 {
 			errs = append(errs, fmt.Errorf("%s is %d: want 1 or more", v.name, v.value))
@@ -36,7 +36,8 @@ func (c Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"MAX_CONNECTION_AGE", c.MaxConnectionAge}, {"CATCHUP_WAIT", c.CatchUpWait}, {"HEARTBEAT_INTERVAL", c.HeartbeatInterval},
+		{"MAX_CONNECTION_AGE", c.MaxConnectionAge}, {"HEARTBEAT_INTERVAL", c.HeartbeatInterval},
+		{"PING_INTERVAL", c.PingInterval}, {"PONG_TIMEOUT", c.PongTimeout},
 		{"SLOW_CLIENT_TIMEOUT", c.SlowAfter}, {"KAFKA_LOST_AFTER", c.LostAfter},
 	} {
 		if v.value <= 0 {

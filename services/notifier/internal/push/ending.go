@@ -12,7 +12,10 @@ import (
 const (
 	codeNormal      = 1000
 	codeUnsupported = 1003
+	codeAbnormal    = 1006 // never sent: the connection broke
 	codeInvalidText = 1007
+	codePolicy      = 1008
+	codeTooBig      = 1009
 	codeInternal    = 1011
 	codeRestart     = 1012
 	codeTryLater    = 1013

@@ -17,12 +17,8 @@ import (
 // Subprotocol is the CloudEvents WebSocket binding's: a text frame is one CloudEvent in JSON.
 const Subprotocol = "cloudevents.json"
 
-// Pings, and the most that a client may say at once, in bytes.
-const (
-	pingEvery = 25 * time.Second
-	pongIn    = 10 * time.Second
-	maxIn     = 16 << 10
-)
+// maxIn is the most that a client may say at once, in bytes.
+const maxIn = 16 << 10
 
 // accept makes the connection a WebSocket.
 func accept(w http.ResponseWriter, r *http.Request, slow time.Duration) (*socket, error) {
@@ -66,7 +62,7 @@ func (e *Entry) ServeSocket(w http.ResponseWriter, r *http.Request) error {
 
 // ping sees to it that a client that is gone without a word is noticed.
 func ping(ctx context.Context, conn *websocket.Conn, s *session) {
-	every := time.NewTicker(pingEvery)
+	every := time.NewTicker(s.hub.config.PingInterval)
 	defer every.Stop()
 	for {
 		select {
@@ -74,11 +70,11 @@ func ping(ctx context.Context, conn *websocket.Conn, s *session) {
 			return
 		case <-every.C:
 		}
-		waiting, cancel := context.WithTimeout(ctx, pongIn)
+		waiting, cancel := context.WithTimeout(ctx, s.hub.config.PongTimeout)
 		err := conn.Ping(waiting)
 		cancel()
 		if err != nil {
-			s.end(gone(codeNormal))
+			s.end(gone(codeAbnormal))
 			return
 		}
 	}
