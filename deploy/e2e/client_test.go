@@ -238,14 +238,22 @@ func (c *client) await(id, status string) order {
 
 func (c *client) awaitThat(id, what string, holds func(order) bool) order {
 	c.t.Helper()
-	var last order
-	require.Eventually(c.t, func() bool {
+	var (
+		last   order
+		answer string
+	)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		a, err := c.try("GET", "/v1/orders/"+id, nil, nil)
-		if err != nil || a.status != 200 || json.Unmarshal(a.body, &last) != nil {
-			return false // the system is being broken; the deadline decides
+		if err != nil { // the system is being broken; the deadline decides
+			answer = err.Error()
+			continue
 		}
-		return holds(last)
-	}, patience, 20*time.Millisecond, "order %s never became %s", id, what)
+		answer = string(a.body)
+		if a.status == 200 && json.Unmarshal(a.body, &last) == nil && holds(last) {
+			return last
+		}
+	}
+	require.FailNow(c.t, "an order never became "+what, answer)
 	return last
 }
 

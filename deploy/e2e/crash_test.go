@@ -132,34 +132,61 @@ func restartedBackends(t *testing.T, s *system) {
 func twoInstances(t *testing.T, s *system) {
 	for _, name := range []string{"order-api", "inventory", "shipping", "notifier"} {
 		t.Run(name, func(t *testing.T) {
-			const n = 300
 			one := s.Instances(name)[0]
 			two, err := s.Add(t.Context(), name)
 			require.NoError(t, err)
-			sku := s.product(t, 1000)
-			var watchers []*watcher
 			if name == "notifier" {
-				for range 8 {
-					watchers = append(watchers, s.operator(t).watch(nil))
-				}
+				shareWatchers(t, s, one, two)
+			} else {
+				shareOrders(t, s, one, two)
 			}
-			atOne, atTwo := work(t, one), work(t, two)
-			l := s.load(t, sku, n)
-			l.finish(t, s, sku, n)
-			require.Greater(t, work(t, one), atOne, "the first does its share")
-			require.Greater(t, work(t, two), atTwo, "so does the second")
-			for _, w := range watchers {
-				w.until("every order", func(all []event) bool { return countFirst(all, "order-created") >= n })
-			}
-
 			one.Stop(t.Context())
-			sku = s.product(t, 1000)
-			l = s.load(t, sku, n)
-			l.finish(t, s, sku, n)
+			s.burst(t)
 			require.NoError(t, one.Start(t.Context()))
 			two.Stop(t.Context())
 		})
 	}
+}
+
+// burstSize is enough for every partition to have some.
+const burstSize = 300
+
+// burst places orders, and waits until all of them are scheduled.
+func (s *system) burst(t *testing.T) {
+	t.Helper()
+	sku := s.product(t, 1000)
+	s.load(t, sku, burstSize).finish(t, s, sku, burstSize)
+}
+
+// shareOrders waits until both instances take records in. An instance that needs no broker to be ready may be ready
+// before it has joined its consumer group.
+func shareOrders(t *testing.T, s *system, one, two *stack.Instance) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		atOne, atTwo := work(t, one), work(t, two)
+		s.burst(t)
+		if work(t, one) > atOne && work(t, two) > atTwo {
+			return
+		}
+		require.True(t, time.Now().Before(deadline), "the work is never shared")
+	}
+}
+
+// shareWatchers connects more often than there are instances; each gets some, and each watcher sees every order.
+func shareWatchers(t *testing.T, s *system, one, two *stack.Instance) {
+	t.Helper()
+	atOne, atTwo := work(t, one), work(t, two)
+	var watchers []*watcher
+	for range 8 {
+		watchers = append(watchers, s.operator(t).watch(nil))
+	}
+	s.burst(t)
+	for _, w := range watchers {
+		w.until("every order", func(all []event) bool { return countFirst(all, "order-created") >= burstSize })
+		w.stop()
+	}
+	require.Eventually(t, func() bool { return work(t, one) > atOne && work(t, two) > atTwo }, patience, pollEvery,
+		"each takes some of the connections")
 }
 
 // work counts what an instance has done so far: the records that it took in; for the notifier, the connections it took.
