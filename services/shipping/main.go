@@ -62,7 +62,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	relay := outbox.NewRelay(store.Shipments(db), producer, app.Log, app.Metrics)
 	timers := conf.Carrier.Timers()
-	shipments := store.New(db, relay, timers)
+	shipments := store.New(db, relay, timers, app.Metrics)
 	if err := shipments.EnsureIndexes(ctx); err != nil {
 		return err
 	}

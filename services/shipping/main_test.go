@@ -57,6 +57,7 @@ func TestRun_AnswersWithTheBrokerAway(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Equal(t, map[string]bool{"mongodb": true, "kafka": true}, required, "shipping needs both")
 	require.Equal(t, map[string]bool{"mongodb": true, "kafka": false}, ok)
+	require.Contains(t, s.Metrics(), `shipping_decisions_total{type="shipment-failed"} 0`)
 	require.NoError(t, s.Stop())
 }
 
@@ -83,6 +84,9 @@ func TestRun_TakesAnOrderFromItsRequestToItsDelivery(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(body), &shown))
 	require.Equal(t, "delivered", shown.Status)
 	require.NotEmpty(t, shown.TrackingNumber)
+	for _, typ := range []string{"scheduled", "dispatched", "delivered"} {
+		require.Contains(t, s.Metrics(), `shipping_decisions_total{type="shipment-`+typ+`"} 1`)
+	}
 	require.NoError(t, s.Stop())
 }
 

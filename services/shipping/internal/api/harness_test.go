@@ -55,7 +55,7 @@ func startOn(t *testing.T, db *mongo.Database) *harness {
 	h := &harness{t: t, db: db}
 	log := slog.New(slog.DiscardHandler)
 	relay := outbox.NewRelay(store.Shipments(h.db), nowhere{}, log, nil)
-	h.store = store.New(h.db, relay, shipment.Timers{})
+	h.store = store.New(h.db, relay, shipment.Timers{}, nil)
 	require.NoError(t, h.store.EnsureIndexes(t.Context()))
 	var err error
 	h.verifier, err = auth.NewVerifier(t.Context(), auth.Config{

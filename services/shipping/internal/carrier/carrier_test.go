@@ -202,7 +202,8 @@ func TestCarrier_LeavesAloneWhatSomebodyElseMoved(t *testing.T) {
 			}
 		}
 		time.Sleep(timers.DispatchAfter)
-		defer drive(t, y, quiet)()
+		var log strings.Builder
+		stop := drive(t, y, slog.New(slog.NewTextHandler(&log, nil)))
 		synctest.Wait()
 		require.Equal(t, shipment.Dispatched, y.status("o-1"))
 		require.Equal(t, shipment.Cancelled, y.status("o-2"))
@@ -211,7 +212,9 @@ func TestCarrier_LeavesAloneWhatSomebodyElseMoved(t *testing.T) {
 		require.Empty(t, y.said("o-1"), "not before its own time")
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
+		stop()
 		require.Equal(t, shipment.Delivered, y.status("o-1"))
+		require.Empty(t, log.String(), "that is no trouble")
 	})
 }
 

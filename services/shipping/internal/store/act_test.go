@@ -112,7 +112,7 @@ func disconnected(t *testing.T) *Store {
 	name := testbackend.Mongo(t).Name()
 	db, err := mongodb.Connect(t.Context(), mongodb.Config{URI: os.Getenv("TEST_MONGODB_URI"), Database: name}, "test", nil)
 	require.NoError(t, err)
-	s := New(db, outbox.NewRelay(Shipments(db), nowhere{}, quiet, nil), shipment.Timers{DispatchAfter: time.Second})
+	s := New(db, outbox.NewRelay(Shipments(db), nowhere{}, quiet, nil), shipment.Timers{DispatchAfter: time.Second}, nil)
 	require.NoError(t, mongodb.Disconnect(t.Context(), db))
 	return s
 }

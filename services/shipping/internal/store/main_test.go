@@ -42,7 +42,7 @@ func open(tb testing.TB) *Store {
 // instance gives a store with a relay of its own, as one more instance of the service would have.
 func instance(tb testing.TB, db *mongo.Database, timers shipment.Timers) *Store {
 	tb.Helper()
-	s := New(db, outbox.NewRelay(Shipments(db), nowhere{}, quiet, nil), timers)
+	s := New(db, outbox.NewRelay(Shipments(db), nowhere{}, quiet, nil), timers, nil)
 	require.NoError(tb, s.EnsureIndexes(tb.Context()))
 	return s
 }
@@ -51,7 +51,7 @@ func instance(tb testing.TB, db *mongo.Database, timers shipment.Timers) *Store 
 func running(tb testing.TB, db *mongo.Database) *Store {
 	tb.Helper()
 	relay := outbox.NewRelay(Shipments(db), taker{}, quiet, nil)
-	s := New(db, relay, shipment.Timers{})
+	s := New(db, relay, shipment.Timers{}, nil)
 	require.NoError(tb, s.EnsureIndexes(tb.Context()))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	var done sync.WaitGroup

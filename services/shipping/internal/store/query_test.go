@@ -98,6 +98,11 @@ func TestDue_TimesAreStoredAndOutliveTheirStore(t *testing.T) {
 
 	require.Empty(t, due(instance(t, db, shipment.Timers{DispatchAfter: time.Minute}), noon.Add(24*time.Hour)), "switched off")
 
+	off := instance(t, db, shipment.Timers{})
+	clock(off, noon)
+	untimed := scheduled(t, off)
+	require.NotContains(t, due(s, noon.Add(24*time.Hour)), untimed, "scheduled while the carrier was off")
+
 	act(t, s, id, (*shipment.Shipment).Deliver)
 	require.Empty(t, due(s, noon.Add(24*time.Hour)), "it has arrived")
 	require.Zero(t, get(t, s, id).Due)
@@ -132,23 +137,28 @@ func TestStore_EveryQueryHasAnIndex(t *testing.T) {
 	}
 	sorted := bson.E{Key: "sort", Value: newestFirst}
 	list := func(f Filter) bson.D { return bson.D{{Key: "filter", Value: f.query()}, sorted} }
-	for name, find := range map[string]bson.D{
-		"all":                list(Filter{}),
-		"the next page":      list(Filter{Before: last}),
-		"a customer's":       list(Filter{Customer: "c-1", Before: last}),
-		"by status":          list(Filter{Status: shipment.Scheduled, Before: last}),
-		"by both":            list(Filter{Customer: "c-1", Status: shipment.Scheduled}),
-		"of an order":        list(Filter{Customer: "c-1", Order: last}),
-		"due":                {{Key: "filter", Value: dueQuery(shipment.Scheduled, time.Now())}, {Key: "sort", Value: soonest}},
-		"(control) by a fee": {{Key: "filter", Value: bson.D{{Key: "rate.cost", Value: 1}}}},
+	due := bson.D{{Key: "filter", Value: dueQuery(shipment.Scheduled, time.Now())}, {Key: "sort", Value: soonest}}
+	for name, c := range map[string]struct {
+		find  bson.D
+		index string
+	}{
+		"all":                {list(Filter{}), "_id_"},
+		"the next page":      {list(Filter{Before: last}), "_id_"},
+		"a customer's":       {list(Filter{Customer: "c-1", Before: last}), "customerId_1__id_-1"},
+		"by status":          {list(Filter{Status: shipment.Scheduled, Before: last}), "status_1__id_-1"},
+		"by both":            {list(Filter{Customer: "c-1", Status: shipment.Scheduled}), "customerId_1_status_1__id_-1"},
+		"of an order":        {list(Filter{Customer: "c-1", Order: last}), "_id_"},
+		"due":                {due, "status_1_due_1"},
+		"(control) by a fee": {bson.D{{Key: "filter", Value: bson.D{{Key: "rate.cost", Value: 1}}}}, ""},
 	} {
-		plan := explain(t, s.list, find)
-		if name == "(control) by a fee" {
+		plan := explain(t, s.list, c.find)
+		if c.index == "" {
 			require.Contains(t, plan, "COLLSCAN", "the test sees a scan where there is one")
 			continue
 		}
 		require.NotContains(t, plan, "COLLSCAN", name)
 		require.NotContains(t, plan, `"SORT"`, name)
+		require.Contains(t, plan, `"indexName":"`+c.index+`"`, name)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -23,16 +24,19 @@ type Store struct {
 	shipments *outbox.Collection[document, *document]
 	list      *mongo.Collection
 	timers    shipment.Timers
+	metrics   *metrics
 	now       func() time.Time
 }
 
 // Shipments is the collection that the relay publishes from.
 func Shipments(db *mongo.Database) *mongo.Collection { return db.Collection("shipments") }
 
-// New makes the store; relay is told of every event that a write appends, timers tell when a shipment is due.
-func New(db *mongo.Database, relay *outbox.Relay, timers shipment.Timers) *Store {
+// New makes the store; relay is told of every event that a write appends, timers tell when a shipment is due. reg may
+// be nil.
+func New(db *mongo.Database, relay *outbox.Relay, timers shipment.Timers, reg prometheus.Registerer) *Store {
 	return &Store{
-		shipments: outbox.NewCollection[document](Shipments(db), relay), list: Shipments(db), timers: timers, now: time.Now,
+		shipments: outbox.NewCollection[document](Shipments(db), relay), list: Shipments(db),
+		timers: timers, metrics: newMetrics(reg), now: time.Now,
 	}
 }
 
@@ -40,6 +44,7 @@ func New(db *mongo.Database, relay *outbox.Relay, timers shipment.Timers) *Store
 func (s *Store) EnsureIndexes(ctx context.Context) error {
 	err := mongodb.EnsureIndexes(ctx, s.list, append(outbox.Indexes(),
 		mongo.IndexModel{Keys: bson.D{{Key: "customerId", Value: 1}, {Key: "_id", Value: -1}}},
+		mongo.IndexModel{Keys: bson.D{{Key: "customerId", Value: 1}, {Key: "status", Value: 1}, {Key: "_id", Value: -1}}},
 		mongo.IndexModel{Keys: bson.D{{Key: "status", Value: 1}, {Key: "_id", Value: -1}}},
 		mongo.IndexModel{Keys: bson.D{{Key: "status", Value: 1}, {Key: "due", Value: 1}}},
 	)...)
@@ -54,6 +59,7 @@ func (s *Store) EnsureIndexes(ctx context.Context) error {
 // another try.
 func (s *Store) Fold(ctx context.Context, news map[string][]shipment.News) map[string][]error {
 	outcomes := make(map[string][]error, len(news))
+	said := make(map[string][]events.Type, len(news)) // as the last try decided
 	failed := s.shipments.Apply(ctx, slices.Sorted(maps.Keys(news)), func(id string, d *document) (*document, error) {
 		seen := int64(0)
 		if d != nil {
@@ -61,7 +67,7 @@ func (s *Store) Fold(ctx context.Context, news map[string][]shipment.News) map[s
 		}
 		at := s.clock()
 		out := shipment.Fold(d.shipment(), news[id], seen, at)
-		outcomes[id] = out.Errors
+		outcomes[id], said[id] = out.Errors, out.Says
 		if len(out.Says) == 0 {
 			return nil, outbox.ErrUnchanged
 		}
@@ -73,8 +79,12 @@ func (s *Store) Fold(ctx context.Context, news map[string][]shipment.News) map[s
 		return d, nil
 	})
 	for id, err := range failed {
+		delete(said, id)
 		err = fmt.Errorf("take in news of order %s: %w", id, err)
 		outcomes[id] = slices.Repeat([]error{err}, len(news[id]))
+	}
+	for _, says := range said {
+		s.metrics.count(says)
 	}
 	return outcomes
 }
@@ -82,10 +92,11 @@ func (s *Store) Fold(ctx context.Context, news map[string][]shipment.News) map[s
 // Act lets the carrier act on a shipment, in one guarded write. Where step says nothing, nothing is written. It gives
 // the shipment as it is then, or shipment.ErrNotFound, or the error of step.
 func (s *Store) Act(ctx context.Context, id, trace string, step func(*shipment.Shipment) ([]events.Type, error)) (*shipment.Shipment, error) {
+	var says []events.Type // as the last try decided
 	d, err := s.shipments.Update(ctx, id, func(d *document) error {
 		now := d.shipment().Clone()
-		says, err := step(now)
-		if err != nil {
+		var err error
+		if says, err = step(now); err != nil {
 			return err
 		}
 		if len(says) == 0 {
@@ -97,6 +108,7 @@ func (s *Store) Act(ctx context.Context, id, trace string, step func(*shipment.S
 	if err != nil {
 		return nil, fmt.Errorf("shipment %s: %w", id, notFound(err))
 	}
+	s.metrics.count(says)
 	return d.shipment(), nil
 }
 
