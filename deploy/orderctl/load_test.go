@@ -112,3 +112,14 @@ func TestLoad_EndsAtItsDuration(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &result))
 	require.Equal(t, l.orders, result.Accepted, "those under way when the time was over count")
 }
+
+func TestLoad_PlacesNothingThatNobodyWatches(t *testing.T) {
+	l := &loadTarget{orderwire: newOrderwire(t)}
+	l.answer("PUT /v1/products/{sku}", 200, `{}`)
+	l.answer("POST /v1/stock/{sku}/adjustments", 201, `{}`)
+	code, out, errOut := l.orderctl("load", "--orders=1", "--wait=200ms")
+	require.Equal(t, exitUnreachable, code)
+	require.Empty(t, out)
+	require.Contains(t, errOut, "no connection within 200ms")
+	require.NotContains(t, strings.Join(l.seen, "\n"), "/v1/orders")
+}

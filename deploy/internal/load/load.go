@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +32,7 @@ type Config struct {
 	Duration time.Duration
 	// Items an order, 1 to 100.
 	Items int
-	// Wait is how long to wait for the last events.
+	// Wait is how long to wait for the watcher's connection, and for the last events.
 	Wait time.Duration
 	// OrderAPI and Notifier are base URLs to use instead of Operator's; may be empty.
 	OrderAPI, Notifier string
@@ -98,21 +97,16 @@ func Run(ctx context.Context, c Config) (Result, error) {
 		r.customers = append(r.customers, api)
 	}
 
-	watching, stop := context.WithCancel(ctx)
-	defer stop()
-	watched := make(chan error, 1)
-	go func() { watched <- r.watch(watching) }()
-	select {
-	case <-r.ready:
-	case err := <-watched:
+	w := startWatcher(ctx, r.watch)
+	defer w.stop() //nolint:errcheck // its error is told below, or is not the first one
+	if err := r.awaitWatcher(ctx, w); err != nil {
 		return Result{}, fmt.Errorf("watch: %w", err)
 	}
 	begin := time.Now()
 	r.place(ctx)
 	took := time.Since(begin)
-	r.awaitEvents(ctx, watched)
-	stop()
-	if err := <-watched; err != nil && !errors.Is(err, context.Canceled) {
+	r.awaitEvents(ctx, w)
+	if err := w.stop(); err != nil && !errors.Is(err, context.Canceled) {
 		return Result{}, fmt.Errorf("watch: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
@@ -133,6 +127,7 @@ type run struct {
 	orders      map[string]*timing // by id; an event may come before the answer
 	refused     map[string]int
 	connections int
+	lost        error // why the watcher's last connection is gone
 	scheduled   int
 	accepted    int
 	placed      bool
@@ -162,46 +157,6 @@ func (r *run) stock(ctx context.Context) error {
 	return nil
 }
 
-// watch sees the events of this run's orders.
-func (r *run) watch(ctx context.Context) error {
-	api := *r.Operator
-	if r.Notifier != "" {
-		api.Base = strings.TrimSuffix(r.Notifier, "/")
-	}
-	once := sync.OnceFunc(func() { close(r.ready) })
-	ours := "load-" + r.id + "-"
-	follow := client.Stream{
-		API: &api, Query: url.Values{"type": {"order-created", "shipment-scheduled"}},
-		Connected: func() {
-			r.mu.Lock()
-			r.connections++
-			r.mu.Unlock()
-			once()
-		},
-		Handle: func(e *client.Event, _ []byte) error {
-			now := time.Now()
-			if !strings.HasPrefix(e.Customer, ours) {
-				return nil
-			}
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			seen := r.order(e.Subject)
-			switch e.Type {
-			case "order-created":
-				seen.created = now
-			case "shipment-scheduled":
-				seen.scheduled = now
-				if !seen.answered.IsZero() {
-					r.scheduled++
-					r.noticeEnd()
-				}
-			}
-			return nil
-		},
-	}
-	return follow.Run(ctx)
-}
-
 // order gives the timing of an order; the caller holds the lock.
 func (r *run) order(id string) *timing {
 	o := r.orders[id]
@@ -224,20 +179,24 @@ func (r *run) noticeEnd() {
 	}
 }
 
-// awaitEvents waits until every accepted order was seen scheduled, for at most Wait, or until the watcher gives up.
-func (r *run) awaitEvents(ctx context.Context, watched chan error) {
+// noticePlaced says that no more orders come.
+func (r *run) noticePlaced() {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.placed = true
 	r.noticeEnd()
-	r.mu.Unlock()
+}
+
+// awaitEvents waits until every accepted order was seen scheduled, for at most Wait, or until the watcher gives up.
+func (r *run) awaitEvents(ctx context.Context, w *watcher) {
+	r.noticePlaced()
 	timer := time.NewTimer(r.Wait)
 	defer timer.Stop()
 	select {
 	case <-r.complete:
+	case <-w.ended:
 	case <-ctx.Done():
 	case <-timer.C:
-	case err := <-watched:
-		watched <- err // for Run
 	}
 }
 

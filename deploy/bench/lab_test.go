@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderwire/orderwire/deploy/internal/client"
+	"github.com/orderwire/orderwire/deploy/internal/load"
+)
+
+func TestUnseen_SaysWhereTheOrdersAre(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/orders/o-1", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"status":"pending"}`) })
+	mux.HandleFunc("GET /v1/shipments/o-1", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"status":404,"code":"not_found"}`)
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	l := &lab{operator: client.New(server.URL, ""), sizes: quickSizes}
+	require.NoError(t, l.unseen(t.Context(), load.Result{Accepted: 10}))
+	err := l.unseen(t.Context(), load.Result{Accepted: 10, Unseen: 1, UnseenIDs: []string{"o-1"}})
+	require.EqualError(t, err, "1 of 10 accepted orders were not seen scheduled within 30s\n"+
+		"  o-1: order pending, shipment (404 not_found)")
+}
+
+func TestDownload_AnAnswerThatIsAnErrorIsNoProfile(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	require.ErrorContains(t, download(t.Context(), server.URL, t.TempDir()+"/p"), "404")
+}
