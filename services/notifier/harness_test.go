@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -107,13 +108,7 @@ func record(t testing.TB, typ events.Type, order, customer string, sequence int6
 	e := &events.Event{
 		ID: uuid.NewString(), Type: typ, Subject: order, Time: time.Now().UTC(), Sequence: sequence, Customer: customer, Data: body,
 	}
-	headers, value, err := events.Encode(e)
-	require.NoError(t, err)
-	r := &kgo.Record{Topic: e.Topic(), Key: []byte(order), Value: value}
-	for _, h := range headers {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: []byte(h.Value)})
-	}
-	return r
+	return encodeRecord(t, e)
 }
 
 // publish puts an event into the log.
@@ -430,4 +425,40 @@ func problem(t *testing.T, raw []byte) (status int, code string) {
 	}
 	require.NoError(t, json.NewDecoder(bytes.NewReader(raw)).Decode(&p))
 	return p.Status, p.Code
+}
+
+// encodeRecord puts an event into a record.
+func encodeRecord(t testing.TB, e *events.Event) *kgo.Record {
+	t.Helper()
+	headers, value, err := events.Encode(e)
+	require.NoError(t, err)
+	r := &kgo.Record{Topic: e.Topic(), Key: []byte(e.Subject), Value: value}
+	for _, h := range headers {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: []byte(h.Value)})
+	}
+	return r
+}
+
+// decodeRecord is the way back.
+func decodeRecord(r *kgo.Record) (*events.Event, error) {
+	return events.Decode(func(name string) string {
+		for _, h := range r.Headers {
+			if h.Key == name {
+				return string(h.Value)
+			}
+		}
+		return ""
+	}, r.Key, r.Value)
+}
+
+// addPartitions gives a topic n partitions.
+func (w *world) addPartitions(topic string, n int32) {
+	w.t.Helper()
+	request := kmsg.NewPtrCreatePartitionsRequest()
+	request.TimeoutMillis = 5000
+	request.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: topic, Count: n}}
+	answer, err := request.RequestWith(w.t.Context(), w.kafka)
+	require.NoError(w.t, err)
+	require.Zero(w.t, answer.Topics[0].ErrorCode, answer.Topics[0].ErrorMessage)
+	w.kafka.ForceMetadataRefresh()
 }

@@ -17,7 +17,7 @@ func (a *API) tellSockets(next echo.HandlerFunc) echo.HandlerFunc {
 		err := next(c)
 		if errors.Is(err, push.ErrDraining) {
 			// Thereby the gateway tells a drain, where it tries another instance, from any other 503, which it passes on.
-			c.Response().Header().Set("Connection", "close")
+			c.Response().Header().Set("X-Draining", "true")
 		}
 		var p *web.Problem
 		if err == nil || c.Response().Committed || !errors.As(err, &p) || errors.Is(err, push.ErrDraining) {

@@ -20,6 +20,8 @@ type Subscription struct {
 	ahead   cursor.Position
 	holding bool
 
+	most int // messages in the queue
+
 	mu         sync.Mutex
 	queue      []*Message
 	bytes      int
@@ -30,7 +32,7 @@ type Subscription struct {
 // NewSubscription makes an empty one.
 func NewSubscription(f Filter) *Subscription {
 	f.prepare()
-	return &Subscription{filter: &f, wake: make(chan struct{}, 1)}
+	return &Subscription{filter: &f, most: maxQueued, wake: make(chan struct{}, 1)}
 }
 
 // Wake gives a token when there may be something to take.
@@ -50,7 +52,7 @@ func (s *Subscription) push(m *Message) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.signal()
-	if len(s.queue) > 0 && (len(s.queue) >= maxQueued || s.bytes+m.size() > maxQueuedBytes) {
+	if len(s.queue) > 0 && (len(s.queue) >= s.most || s.bytes+m.size() > maxQueuedBytes) {
 		s.queue, s.bytes, s.overflowed = nil, 0, true
 		return false
 	}
