@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -174,16 +175,27 @@ const (
 	maxHeaderBytes = 32 << 10
 )
 
+// parting is how long connections that are kept alive go on at the end, each for one more request. A connection that
+// is closed at once meets the request that is on its way to it, and nobody can tell what has become of that.
+const parting = 250 * time.Millisecond
+
 // Serve gives the part that listens. When its context ends it takes no new connections, lets the requests under way
-// finish, and closes idle connections; nobody's request is cut off.
+// finish, tells its clients to close theirs, and closes what is idle; nobody's request is cut off.
 func Serve(c Config, e *echo.Echo) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		listener, err := net.Listen("tcp", c.Addr) //nolint:noctx // its life is the part's
 		if err != nil {
 			return fmt.Errorf("HTTP_ADDR: %w", err)
 		}
+		var ending atomic.Bool
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if ending.Load() {
+				w.Header().Set("Connection", "close")
+			}
+			e.ServeHTTP(w, r)
+		})
 		server := &http.Server{
-			Handler: e, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+			Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 			ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // what clients do wrong on the wire is not news
 		}
 		failed := make(chan error, 1)
@@ -193,12 +205,13 @@ func Serve(c Config, e *echo.Echo) func(ctx context.Context) error {
 			return err
 		case <-ctx.Done():
 		}
-		server.SetKeepAlivesEnabled(false)
-		// The process's own deadline bounds the wait.
-		err = server.Shutdown(context.WithoutCancel(ctx))
-		if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+		ending.Store(true)
+		err = listener.Close()
+		if served := <-failed; !errors.Is(served, net.ErrClosed) {
 			err = errors.Join(err, served)
 		}
-		return err
+		time.Sleep(parting)
+		// The process's own deadline bounds the wait.
+		return errors.Join(err, server.Shutdown(context.WithoutCancel(ctx)))
 	}
 }

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -367,6 +368,43 @@ func TestServe_FinishesWhatItHasTaken(t *testing.T) {
 	}
 	close(finish)
 	require.Equal(t, "200whole<nil>", strings.ReplaceAll(<-answered, " ", ""))
+	require.NoError(t, <-served)
+}
+
+// TestServe_AConnectionThatIsKeptHasOneMoreRequest sends one on a kept connection to a server that takes no new ones.
+func TestServe_AConnectionThatIsKeptHasOneMoreRequest(t *testing.T) {
+	probe, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := probe.Addr().String()
+	require.NoError(t, probe.Close())
+	e := newEcho(web.Config{})
+	e.GET("/", func(c echo.Context) error { return c.String(200, "here") })
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(web.Config{Addr: addr}, e)(ctx) }()
+	var conn net.Conn
+	require.Eventually(t, func() bool {
+		conn, err = net.Dial("tcp", addr)
+		return err == nil
+	}, 10*time.Second, 5*time.Millisecond)
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	ask := func() *http.Response {
+		_, err := fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+		res, err := http.ReadResponse(r, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, res.Body)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		return res
+	}
+	require.False(t, ask().Close)
+	stop()
+	for !ask().Close { // none is cut off, and the last one is told that it is
+	}
+	_, err = net.Dial("tcp", addr)
+	require.Error(t, err, "new ones are not taken")
 	require.NoError(t, <-served)
 }
 
