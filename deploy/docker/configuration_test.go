@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -160,8 +161,14 @@ type declaration struct {
 	file *ast.File
 }
 
+// parsed remembers packages: a struct asks for its own once for each field.
+var parsed sync.Map
+
 // parseTypes reads the types of a package.
 func parseTypes(dir string) (map[string]declaration, error) {
+	if types, ok := parsed.Load(dir); ok {
+		return types.(map[string]declaration), nil
+	}
 	notTest := func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }
 	packages, err := parser.ParseDir(token.NewFileSet(), dir, notTest, parser.SkipObjectResolution)
 	if err != nil {
@@ -186,16 +193,17 @@ func parseTypes(dir string) (map[string]declaration, error) {
 	if len(types) == 0 {
 		return nil, fmt.Errorf("no Go in %s", dir)
 	}
+	parsed.Store(dir, types)
 	return types, nil
 }
 
 // constant gives the value of a string constant in a file.
 func constant(t *testing.T, file, name string) string {
 	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	source, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 	require.NoError(t, err)
 	var value string
-	ast.Inspect(parsed, func(n ast.Node) bool {
+	ast.Inspect(source, func(n ast.Node) bool {
 		if v, ok := n.(*ast.ValueSpec); ok && v.Names[0].Name == name {
 			value, err = strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
 			require.NoError(t, err)
