@@ -63,10 +63,12 @@ func newModel(t *rapid.T) *model {
 	}
 	begin, err := m.instances[0].Now()
 	require.NoError(t, err)
-	for _, f := range []Filter{
+	filters := []Filter{
 		{Viewer: "alice"}, {Viewer: "bob", Types: []string{"order-*"}}, {Viewer: "boss", Operator: true},
 		{Viewer: "boss", Operator: true, Customers: []string{"alice"}}, {Viewer: "alice", Orders: []string{"o1", "o2"}},
-	} {
+	}
+	for range 2 { // few: each of them shall meet much
+		f := rapid.SampledFrom(filters).Draw(t, "filter")
 		f.prepare()
 		m.clients = append(m.clients, &modelClient{filter: f, cursor: begin.String()})
 	}
@@ -306,4 +308,43 @@ func TestFilter_NeverShowsWhatIsNotToBeSeen(t *testing.T) {
 		require.Empty(t, seq.index.byOrder)
 		require.Empty(t, seq.index.all)
 	})
+}
+
+// A client comes from a faster instance: what it has seen there is held back, and its cursor never goes back.
+func TestAttach_HoldsBackWhatWasSeenElsewhere(t *testing.T) {
+	seq := NewSequencer(NewMetrics(nil))
+	seq.start(cursor.Cursor{Next: cursor.Position{{3, 7}, {}}}, nil)
+	sub := NewSubscription(Filter{Operator: true})
+	ahead := cursor.Cursor{Next: cursor.Position{{5, 7}, {}}}
+	target, attached, err := seq.Attach(sub, ahead, 0)
+	require.NoError(t, err)
+	require.True(t, attached)
+	require.Zero(t, ahead.Next.Distance(target.Next), "nothing has to be read before")
+
+	next := func(partition int, offset int64) (ids []string, at []cursor.Position) {
+		e := of(events.OrderCreated, fmt.Sprint(offset), "o", "alice")
+		e.place = place{0, partition, offset}
+		seq.publish(0, partition, []*Event{e}, offset+1)
+		queue, _ := sub.Take()
+		for _, m := range queue {
+			c, err := cursor.Parse(m.Cursor)
+			require.NoError(t, err)
+			at = append(at, c.Next)
+			ids = append(ids, m.Type)
+		}
+		return ids, at
+	}
+	_, at := next(1, 7)
+	require.Equal(t, []cursor.Position{{{5, 8}, {}}}, at, "the cursor keeps what the client has seen")
+	seq.Mark(sub, Heartbeat)
+	queue, _ := sub.Take()
+	require.Equal(t, cursor.Cursor{Next: cursor.Position{{5, 8}, {}}}.String(), queue[0].Cursor, "that of a heartbeat, too")
+	for _, offset := range []int64{3, 4} {
+		ids, _ := next(0, offset)
+		require.Empty(t, ids, "offset %d was seen already", offset)
+	}
+	ids, at := next(0, 5)
+	require.Len(t, ids, 1)
+	require.Equal(t, []cursor.Position{{{6, 8}, {}}}, at)
+	require.False(t, sub.holding, "from here on it is like all others")
 }
