@@ -13,15 +13,17 @@ export class Problem extends Error {
   }
 }
 
+/** Who is signed in, and until when (in milliseconds, Infinity when nobody knows). */
 export interface Session { customer: string; operator: boolean; token: string; expiresAt: number }
 
-/** Api calls order-api, inventory and shipping through the one origin that the gateway gives them. */
+/** Api calls the services through the one origin that the gateway gives them, with the token of the moment. */
 export class Api {
-  constructor(private readonly token: string) {}
+  constructor(private readonly token: () => string) {}
 
   products = () => this.all<Product>("/v1/products?limit=100");
   stock = () => this.all<Stock>("/v1/stock?limit=100");
-  orders = () => this.call<Page<Order>>("GET", "/v1/orders?limit=50").then((page) => page.items);
+  /** orders gives a page, newest first; `after` is the `next` of the page before. */
+  orders = (after?: string) => this.call<Page<Order>>("GET", pageOf("/v1/orders?limit=50", after));
   order = (id: string) => this.call<Order>("GET", `/v1/orders/${id}`);
   history = (id: string) => this.call<Page<HistoryLine>>("GET", `/v1/orders/${id}/history`).then((page) => page.items);
   cancel = (id: string) => this.call<Order>("POST", `/v1/orders/${id}/cancel`);
@@ -40,7 +42,7 @@ export class Api {
   private async all<T>(path: string): Promise<T[]> {
     const items: T[] = [];
     for (let next: string | undefined; ; ) {
-      const page: Page<T> = await this.call("GET", next ? `${path}&after=${encodeURIComponent(next)}` : path);
+      const page: Page<T> = await this.call("GET", pageOf(path, next));
       items.push(...page.items);
       next = page.next;
       if (!next) return items;
@@ -48,15 +50,28 @@ export class Api {
   }
 
   private call<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
-    if (this.token) headers = { Authorization: `Bearer ${this.token}`, ...headers };
-    return request(method, path, body, headers);
+    return request(method, path, body, { Authorization: `Bearer ${this.token()}`, ...headers });
   }
 }
+
+const pageOf = (path: string, after?: string): string => (after ? `${path}&after=${encodeURIComponent(after)}` : path);
 
 /** signIn asks for a development token; a system without the development login answers 404. */
 export async function signIn(customer: string, operator: boolean): Promise<Session> {
   const answer = await request<{ token: string; expiresAt: string }>("POST", "/dev/token", { customer, operator });
   return { customer, operator, token: answer.token, expiresAt: Date.parse(answer.expiresAt) };
+}
+
+/** sessionOf reads what a token says of itself; whether it is true, the services find out. */
+export function sessionOf(token: string): Session {
+  try {
+    const [, claims] = /^[\w-]+\.([\w-]+)\.[\w-]+$/.exec(token)!;
+    const bytes = Uint8Array.from(atob(claims!.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+    const { sub, roles, exp } = JSON.parse(new TextDecoder().decode(bytes)) as { sub: string; roles?: string[]; exp?: number };
+    return { customer: sub, operator: roles?.includes("operator") ?? false, token, expiresAt: 1000 * (exp ?? Infinity) };
+  } catch {
+    throw new Problem(0, "no_token", "That is no token: a JWT has three parts with dots between them.");
+  }
 }
 
 async function request<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {

@@ -9,6 +9,10 @@ export function money({ amount, currency }: Money): string {
 export const clock = (time: string): string =>
   new Date(time).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
+/** when is the time of day, and the day where it is not today. */
+export const when = (time: string): string =>
+  new Date(time).toDateString() === new Date().toDateString() ? clock(time) : `${day(time)}, ${clock(time)}`;
+
 export const day = (time: string): string => new Date(time).toLocaleDateString(undefined, { day: "numeric", month: "short" });
 
 /** shortId shows the part of a UUIDv7 that differs from one order to the next. */

@@ -1,13 +1,77 @@
 import type { CloudEvent, Order } from "./types";
 
-/** Orders by id. Pure functions, so that any order of lists and events ends the same. */
-export type Orders = ReadonlyMap<string, Order>;
+/** The most orders that the page keeps; an operator's page may hear of any number. */
+const KEPT = 1_000;
+/** Listeners hear of a change at once, and of a stream of changes this often. */
+const TELL_EVERY_MS = 50;
 
-/** merge takes an order from a list, an answer or an event; only a newer version counts. */
-export function merge(orders: Orders, order: Order): Orders {
-  const known = orders.get(order.id);
-  if (known && known.version >= order.version) return orders;
-  return new Map(orders).set(order.id, order);
+/**
+ * OrderBook holds the newest orders, from lists, answers and events alike, in whichever order they come: only a newer
+ * version counts.
+ */
+export class OrderBook {
+  private readonly orders = new Map<string, Order>();
+  private list: readonly Order[] = [];
+  private readonly listeners = new Set<() => void>();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private changed = false;
+  private pinned = "";
+
+  /** take gives whether there was one among them that was not known. */
+  take = (...orders: Order[]): boolean => {
+    let unknown = false;
+    for (const order of orders) {
+      const known = this.orders.get(order.id);
+      if (known && known.version >= order.version) continue;
+      this.orders.set(order.id, order);
+      this.changed = true;
+      unknown ||= !known;
+    }
+    this.tell();
+    return unknown;
+  };
+
+  /** pin keeps one order, however old it is. */
+  pin(id: string): void {
+    this.pinned = id;
+  }
+
+  /** forget is for news that nobody can tell any more: what is read next is all that counts. */
+  forget(): void {
+    this.orders.clear();
+    this.changed = true;
+    this.tell();
+  }
+
+  get = (id: string): Order | undefined => this.orders.get(id);
+
+  /** newest gives them newest first; the same list until something changes. */
+  newest = (): readonly Order[] => this.list;
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  /** full tells whether older orders than these are not kept. */
+  get full(): boolean {
+    return this.list.length >= KEPT;
+  }
+
+  private tell(): void {
+    if (this.timer === undefined) this.draw();
+  }
+
+  private draw(): void {
+    this.timer = undefined;
+    if (!this.changed) return;
+    this.changed = false;
+    this.timer = setTimeout(() => this.draw(), TELL_EVERY_MS);
+    const list = newestFirst(this.orders.values());
+    for (const { id } of list.slice(KEPT)) if (id !== this.pinned) this.orders.delete(id);
+    this.list = list.slice(0, KEPT);
+    this.listeners.forEach((listener) => listener());
+  }
 }
 
 /** orderOf gives the order that an event carries: order-api's events carry it whole, the others tell a part. */
@@ -16,8 +80,8 @@ export function orderOf(event: CloudEvent): Order | undefined {
 }
 
 /** newestFirst sorts for the list; ids are UUIDv7 and sort by time of creation. */
-export function newestFirst(orders: Orders): Order[] {
-  return [...orders.values()].sort((a, b) => (a.id < b.id ? 1 : -1));
+export function newestFirst(orders: Iterable<Order>): Order[] {
+  return [...orders].sort((a, b) => (a.id < b.id ? 1 : -1));
 }
 
 /** canCancel and canEdit say what order-api will accept. */

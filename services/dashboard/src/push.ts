@@ -9,81 +9,143 @@ export interface PushHandlers {
   subscribed(): void;
   /** Events are gone from the log: read again what they would have told. */
   gap(): void;
+  /** The token has ended although it was good before: give a fresh one to refresh. */
+  expired(): void;
   light(light: Light, why?: string): void;
 }
 
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 10_000;
-/** The notifier says something at least every 20 s; a connection that is silent much longer is dead. */
-const SILENCE_MS = 50_000;
+/** A connection is dead that is silent for so many heartbeats; how far they are apart, the notifier says. */
+const SILENT_BEATS = 2.5;
+const USUAL_BEAT_MS = 20_000;
+/** Repeats in the log are near each other, so that a memory of the orders last heard of is enough. */
+const REMEMBERED = 10_000;
+
+const RESTART = 1012;
+const BAD_MESSAGE = 4400;
+const TOKEN = 4401;
+const CURSOR_GONE = 4410;
+const OPEN = 1; // WebSocket.OPEN
+
+/** The data of the notifier's own messages that matters here. */
+interface Told { mode?: string; heartbeatIntervalMs?: number; retryAfterMs?: number; detail?: string }
 
 /**
  * PushClient listens to the notifier over a WebSocket and loses nothing: it keeps the cursor of the last message and
- * resumes after it, and it drops repeats by source, subject, topic and sequence.
+ * resumes after it, and it drops repeats by source, subject, topic and sequence. It comes back by itself, slower each
+ * time, except where the same again would be refused again (44xx).
  */
 export class PushClient {
   private socket: WebSocket | undefined;
   private cursor = "";
+  private resumed = false; // this connection was asked for with a cursor
   private readonly seen = new Map<string, string>();
+  private known = ""; // the token that the notifier has from this connection
+  private proven = false; // the token was good once
   private retryMs = FIRST_RETRY_MS;
+  private told: Told = {}; // why the notifier is about to close, and when to come back
+  private beatMs = USUAL_BEAT_MS;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private watchdog: ReturnType<typeof setTimeout> | undefined;
   private stopped = false;
 
   constructor(
     private readonly url: string,
-    private readonly token: string,
+    private token: string,
     private readonly handlers: PushHandlers,
   ) {}
 
   start(): void {
     this.handlers.light("connecting");
-    const url = new URL(this.url);
-    if (this.cursor) url.searchParams.set("after", this.cursor);
-    const socket = new WebSocket(url, ["cloudevents.json", `bearer.${this.token}`]);
-    this.socket = socket;
-    this.watch(socket);
-    socket.onmessage = (message) => {
-      this.watch(socket);
-      this.take(JSON.parse(String(message.data)) as CloudEvent);
-    };
-    socket.onclose = (close) => {
-      if (this.socket === socket) this.closed(close.code, close.reason);
-    };
+    this.connect();
   }
 
   stop(): void {
     this.stopped = true;
     clearTimeout(this.timer);
+    this.drop();
+  }
+
+  /** refresh gives a fresh token of the same person: in band while connected, and anew where the old one was refused. */
+  refresh(token: string): void {
+    if (this.stopped || token === this.token) return;
+    this.token = token;
+    this.proven = false;
+    if (this.socket) this.tellToken();
+    else this.retryNow();
+  }
+
+  /** retryNow is for a network that has come back, or somebody who will not wait for the timer. */
+  retryNow(): void {
+    if (this.stopped || this.socket) return;
+    clearTimeout(this.timer);
+    this.connect();
+  }
+
+  /** lost is for a network that has gone: the connection may look well for a long time. */
+  lost(): void {
+    if (this.stopped || !this.socket) return;
+    this.drop();
+    this.comeBack();
+  }
+
+  private connect(): void {
+    const url = new URL(this.url);
+    if (this.cursor) url.searchParams.set("after", this.cursor);
+    this.resumed = this.cursor !== "";
+    this.known = this.token;
+    this.told = {};
+    const socket = new WebSocket(url, ["cloudevents.json", `bearer.${this.token}`]);
+    this.socket = socket;
+    this.watch();
+    socket.onmessage = (message) => {
+      if (this.socket !== socket) return;
+      this.take(JSON.parse(String(message.data)) as CloudEvent);
+      this.watch();
+    };
+    socket.onclose = (close) => {
+      if (this.socket !== socket) return;
+      this.drop();
+      this.closed(close.code, close.reason);
+    };
+  }
+
+  /** drop forgets the connection; what it still says is not heard. */
+  private drop(): void {
     clearTimeout(this.watchdog);
     const socket = this.socket;
     this.socket = undefined;
     socket?.close(1000);
   }
 
-  /** retryNow is for a network that has come back: no need to wait for the timer. */
-  retryNow(): void {
-    if (this.stopped || this.timer === undefined) return;
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    this.start();
-  }
-
   private take(event: CloudEvent): void {
     if (event.cursor) this.cursor = event.cursor;
+    const data = (event.data ?? {}) as Told;
     switch (event.type) {
       case "notifier.subscribed":
         this.retryMs = FIRST_RETRY_MS;
-        this.handlers.light((event.data as { mode?: string } | undefined)?.mode === "replay" ? "catching up" : "live");
+        this.beatMs = data.heartbeatIntervalMs ?? USUAL_BEAT_MS;
+        this.proven ||= this.known === this.token;
+        this.tellToken();
+        this.handlers.light(data.mode === "replay" ? "catching up" : "live");
         this.handlers.subscribed();
         return;
       case "notifier.caught-up":
         this.handlers.light("live");
         return;
+      case "notifier.heartbeat": // after a refresh it says that the token was taken
+        this.proven ||= this.known === this.token;
+        return;
       case "notifier.gap":
         this.handlers.gap();
         return;
+      case "notifier.draining":
+      case "notifier.error":
+        this.told = data;
+        return;
     }
+    // Messages of a later release's own are not for this one.
     if (event.type.startsWith("notifier.") || this.repeated(event)) return;
     this.handlers.event(event);
   }
@@ -94,37 +156,49 @@ export class PushClient {
     const sequence = event.sequence ?? "";
     const last = this.seen.get(lane);
     if (last !== undefined && sequence <= last) return true;
+    this.seen.delete(lane); // the newest last
     this.seen.set(lane, sequence);
+    if (this.seen.size > REMEMBERED) this.seen.delete(this.seen.keys().next().value!);
     return false;
   }
 
-  private closed(code: number, reason: string): void {
-    clearTimeout(this.watchdog);
-    if (this.stopped) return;
-    // 44xx: the same again will be refused again. 4410: the cursor is gone, start afresh. 4429: wait for a place.
-    if (code === 4410) {
-      this.cursor = "";
-      this.handlers.gap();
-    } else if (code >= 4400 && code < 4500 && code !== 4429) {
-      this.handlers.light("refused", reason);
-      return;
-    }
-    this.handlers.light("offline");
-    const wait = this.retryMs * (0.5 + Math.random());
-    this.retryMs = Math.min(2 * this.retryMs, LONGEST_RETRY_MS);
-    this.timer = setTimeout(() => {
-      this.timer = undefined;
-      this.start();
-    }, wait);
+  /** tellToken says a fresh token over a connection that began with an older one. */
+  private tellToken(): void {
+    if (this.known === this.token || this.socket?.readyState !== OPEN) return;
+    this.known = this.token;
+    this.socket.send(JSON.stringify({
+      specversion: "1.0", id: String(Date.now()), source: "dashboard", type: "notifier.refresh", data: { token: this.token },
+    }));
   }
 
-  private watch(socket: WebSocket): void {
+  private closed(code: number, reason: string): void {
+    const asRefused = code >= 4400 && code < 4500;
+    if (code === CURSOR_GONE || (code === BAD_MESSAGE && this.resumed)) {
+      // Not the same again: without the cursor.
+      this.cursor = "";
+      this.handlers.gap();
+    } else if (code === TOKEN && this.known !== this.token) {
+      // A fresh one has come meanwhile.
+    } else if (asRefused && !this.told.retryAfterMs) {
+      this.handlers.light("refused", this.told.detail ?? reason);
+      if (code === TOKEN && this.proven) this.handlers.expired();
+      return;
+    }
+    this.comeBack(code === RESTART ? "connecting" : "offline");
+  }
+
+  /** comeBack tries again, not before the notifier wants it. */
+  private comeBack(light: Light = "offline"): void {
+    this.handlers.light(light, this.told.detail);
+    const wait = Math.max(this.retryMs * (0.5 + Math.random()), this.told.retryAfterMs ?? 0);
+    this.retryMs = Math.min(2 * this.retryMs, LONGEST_RETRY_MS);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.connect(), wait);
+  }
+
+  private watch(): void {
     clearTimeout(this.watchdog);
-    this.watchdog = setTimeout(() => {
-      if (this.socket !== socket) return;
-      this.socket = undefined;
-      socket.close();
-      this.closed(1006, "silent");
-    }, SILENCE_MS);
+    if (!this.socket) return;
+    this.watchdog = setTimeout(() => this.lost(), SILENT_BEATS * this.beatMs);
   }
 }

@@ -1,64 +1,122 @@
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import type { Api, Session } from "./api";
-import { merge, orderOf, type Orders } from "./orders";
+import { OrderBook, orderOf } from "./orders";
 import { PushClient, type Light } from "./push";
-import type { Order, Product, Stock } from "./types";
+import { Reading } from "./reading";
+import type { Product, Stock } from "./types";
 
-/** Stock belongs to no order and has no events: it is read again after an event, at most this often, and now and then. */
+/** Stock belongs to no order and has no events: it is read again soon after an event, and now and then. */
 const STOCK_AFTER_EVENT_MS = 400;
 const STOCK_EVERY_MS = 5_000;
+const PRODUCTS_EVERY_MS = 60_000;
 
-/** useLive keeps products, stock and orders as they are now. */
-export function useLive(api: Api, session: Session) {
-  const [orders, setOrders] = useState<Orders>(new Map());
-  const [products, setProducts] = useState<Product[]>([]);
-  const [stock, setStock] = useState<ReadonlyMap<string, Stock>>(new Map());
+/** useLive keeps products, stock and orders of one person as they are now; a fresh token changes nothing of that. */
+export function useLive(api: Api, session: Session, onExpired: () => void) {
+  const [book] = useState(() => new OrderBook());
+  const [products, setProducts] = useState<Product[]>();
+  const [stock, setStock] = useState<ReadonlyMap<string, Stock>>();
   const [light, setLight] = useState<{ light: Light; why?: string }>({ light: "connecting" });
-  const stockTimer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const [trouble, setTrouble] = useState<Readonly<Record<string, string>>>({});
+  const [older, setOlder] = useState<{ after?: string; known: boolean }>({ known: false });
+  const push = useRef<PushClient>(undefined);
+  const token = useRef(session.token);
+  const expired = useRef(onExpired);
+  const orders = useSyncExternalStore(book.subscribe, book.newest);
 
-  const take = useCallback((order: Order) => setOrders((known) => merge(known, order)), []);
+  useEffect(() => {
+    expired.current = onExpired;
+    token.current = session.token;
+    push.current?.refresh(session.token);
+  }, [session.token, onExpired]);
 
   useEffect(() => {
     let over = false;
-    const failed = (error: unknown) => !over && setLight({ light: "offline", why: (error as Error).message });
-    const readStock = () => {
-      clearTimeout(stockTimer.current);
-      stockTimer.current = undefined;
-      api.stock().then((rows) => !over && setStock(new Map(rows.map((row) => [row.sku, row]))), failed);
+    let afresh = true; // the next list begins anew
+    const reading = (name: string, read: () => Promise<void>) =>
+      new Reading(read, (why) => setTrouble((all) => (all[name] === why ? all : { ...all, [name]: why })));
+    const readings = {
+      stock: reading("The stock", async () => {
+        const rows = await api.stock();
+        if (!over) setStock(new Map(rows.map((row) => [row.sku, row])));
+      }),
+      products: reading("The list of products", async () => {
+        const rows = await api.products();
+        if (!over) setProducts(rows);
+      }),
+      orders: reading("The list of orders", async () => {
+        const page = await api.orders();
+        if (over) return;
+        book.take(...page.items);
+        if (afresh) setOlder({ after: page.next, known: true });
+        afresh = false;
+      }),
     };
-    const readProducts = () => void api.products().then((rows) => !over && setProducts(rows), failed);
-    const readOrders = () => void api.orders().then((list) => !over && list.forEach(take), failed);
+
+    const readAll = () => Object.values(readings).forEach((r) => r.now());
 
     const url = new URL("/v1/events", location.href);
     url.protocol = url.protocol.replace("http", "ws");
-    const push = new PushClient(url.href, session.token, {
+    const client = new PushClient(url.href, token.current, {
       event(event) {
         const order = orderOf(event);
-        if (order) take(order);
-        else stockTimer.current ??= setTimeout(readStock, STOCK_AFTER_EVENT_MS);
+        if (order) book.take(order);
+        else readings.stock.within(STOCK_AFTER_EVENT_MS);
       },
-      // The list is read once nothing can be missed any more; versions sort out which of list and event is newer.
-      subscribed() {
-        readProducts();
-        readStock();
-        readOrders();
+      // Lists are read once nothing can be missed any more; versions sort out which of list and event is newer.
+      subscribed: readAll,
+      gap() {
+        afresh = true;
+        book.forget();
+        readings.orders.now();
       },
-      gap: readOrders,
+      expired: () => expired.current(),
       light: (light, why) => !over && setLight({ light, why }),
     });
-    push.start();
-    const every = setInterval(() => document.visibilityState === "visible" && readStock(), STOCK_EVERY_MS);
-    const online = () => push.retryNow();
+    push.current = client;
+    client.start();
+    readAll(); // also where the notifier is away
+
+    const visible = () => document.visibilityState === "visible";
+    const every = [
+      setInterval(() => visible() && readings.stock.now(), STOCK_EVERY_MS),
+      setInterval(() => visible() && readings.products.now(), PRODUCTS_EVERY_MS),
+    ];
+    const online = () => client.retryNow();
+    const offline = () => client.lost();
+    const looked = () => {
+      if (visible()) readings.stock.now();
+    };
     window.addEventListener("online", online);
+    window.addEventListener("offline", offline);
+    document.addEventListener("visibilitychange", looked);
     return () => {
       over = true;
       window.removeEventListener("online", online);
-      clearInterval(every);
-      clearTimeout(stockTimer.current);
-      stockTimer.current = undefined;
-      push.stop();
+      window.removeEventListener("offline", offline);
+      document.removeEventListener("visibilitychange", looked);
+      every.forEach(clearInterval);
+      Object.values(readings).forEach((r) => r.stop());
+      client.stop();
     };
-  }, [api, session.token, take]);
+  }, [api, book]);
 
-  return { orders, products, stock, take, ...light };
+  /** more reads older orders, until there is one that was not known. */
+  const more = useCallback(async () => {
+    for (let { after } = older; after; ) {
+      const page = await api.orders(after);
+      const news = book.take(...page.items);
+      after = page.next;
+      setOlder({ after, known: true });
+      if (news) return;
+    }
+  }, [api, book, older]);
+
+  const retry = useCallback(() => push.current?.retryNow(), []);
+
+  return {
+    orders, book, products, stock, retry,
+    read: older.known, full: book.full, more: older.after && !book.full ? more : undefined,
+    trouble: Object.entries(trouble).filter(([, why]) => why).map(([what, why]) => `${what} cannot be read: ${why}`),
+    ...light,
+  };
 }

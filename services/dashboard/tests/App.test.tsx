@@ -27,12 +27,13 @@ beforeEach(() => {
 
 afterEach(() => {
   cleanup();
+  vi.useRealTimers();
   vi.unstubAllGlobals();
 });
 
 async function open() {
   render(<App />);
-  await screen.findByText("connecting");
+  await waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
   act(() => FakeSocket.last.say(event("notifier.subscribed", { data: { mode: "live" } })));
   await screen.findByText("7 in stock");
 }
@@ -51,7 +52,135 @@ test("an order is placed, shown, and follows its events without a reload", async
   expect((await screen.findByTestId("story-status")).textContent).toBe("pending");
   expect(await screen.findByText(/Order placed/)).toBeDefined();
   act(() => FakeSocket.last.say(event("order-updated", { sequence: "0000000002", data: order({ version: 2, status: "confirmed" }) })));
-  expect(screen.getByTestId("story-status").textContent).toBe("confirmed");
+  await waitFor(() => expect(screen.getByTestId("story-status").textContent).toBe("confirmed"));
+  expect(screen.getByTestId("order-o1").textContent).toContain("confirmed");
+});
+
+test("a fresh token goes on with the connection, the cart and the open order, in band", async () => {
+  vi.useFakeTimers({ shouldAdvanceTime: true });
+  let given = 0;
+  routes["POST /dev/token"] = () => ({ body: { token: `t${++given}`, expiresAt: new Date(Date.now() + 80_000).toISOString() } });
+  routes["GET /v1/orders"] = () => ({ body: { items: [order({})] } });
+  await open();
+  fireEvent.click(await screen.findByTestId("order-o1"));
+  fireEvent.change(screen.getByLabelText("Blue mug"), { target: { value: "3" } });
+  await act(() => vi.advanceTimersByTimeAsync(21_000));
+  expect(given).toBe(2);
+  expect(FakeSocket.opened).toHaveLength(1);
+  expect(FakeSocket.last.said).toMatchObject([{ type: "notifier.refresh", data: { token: "t2" } }]);
+  expect(screen.getByTestId("story-status")).toBeDefined();
+  expect(screen.getByLabelText<HTMLInputElement>("Blue mug").value).toBe("3");
+  await act(() => vi.advanceTimersByTimeAsync(5_000));
+  const stock = asked.filter((a) => a.path.startsWith("/v1/stock")).at(-1)!;
+  expect((stock.init.headers as Record<string, string>).Authorization).toBe("Bearer t2");
+});
+
+test("a renewal that fails is tried again", async () => {
+  vi.useFakeTimers({ shouldAdvanceTime: true });
+  let given = 0;
+  const answer = () => ({ body: { token: `t${++given}`, expiresAt: new Date(Date.now() + 80_000).toISOString() } });
+  routes["POST /dev/token"] = answer;
+  await open();
+  routes["POST /dev/token"] = () => ({ status: 503, body: { code: "unavailable", detail: "not now" } });
+  await act(() => vi.advanceTimersByTimeAsync(22_000));
+  expect(given).toBe(1);
+  routes["POST /dev/token"] = answer;
+  await act(() => vi.advanceTimersByTimeAsync(4_000));
+  expect(given).toBe(2);
+  expect(FakeSocket.opened).toHaveLength(1);
+});
+
+test("a token that ended while the computer slept is renewed, and the stream resumed", async () => {
+  let given = 0;
+  routes["POST /dev/token"] = () => ({ body: { token: `t${++given}`, expiresAt: "2099-01-01T00:00:00Z" } });
+  await open();
+  act(() => FakeSocket.last.end(4401, "token_expired"));
+  await waitFor(() => expect(FakeSocket.opened).toHaveLength(2));
+  expect(FakeSocket.last.protocols).toContain("bearer.t2");
+  expect(FakeSocket.last.url.searchParams.get("after")).toBe("c1");
+});
+
+test("somebody else begins anew, without what the one before has chosen", async () => {
+  await open();
+  fireEvent.change(screen.getByLabelText("Blue mug"), { target: { value: "3" } });
+  fireEvent.change(screen.getByLabelText("Customer"), { target: { value: "alice" } });
+  fireEvent.click(screen.getByRole("button", { name: "Sign in" }));
+  await waitFor(() => expect(FakeSocket.last.protocols).toContain("bearer.t-alice"));
+  expect(FakeSocket.last.url.searchParams.has("after")).toBe(false);
+  expect(FakeSocket.opened[0]!.closedWith).toBe(1000);
+  await waitFor(() => expect(screen.getByLabelText<HTMLInputElement>("Blue mug").value).toBe(""));
+});
+
+test("what cannot be read is told beside the light, which stays as it is, and is read again", async () => {
+  vi.useFakeTimers({ shouldAdvanceTime: true });
+  await open();
+  const good = routes["GET /v1/stock"]!;
+  routes["GET /v1/stock"] = () => ({ status: 503, body: { code: "unavailable", detail: "not now" } });
+  await act(() => vi.advanceTimersByTimeAsync(5_000));
+  expect(screen.getByText("The stock cannot be read: not now")).toBeDefined();
+  expect(screen.getByText("live")).toBeDefined();
+  routes["GET /v1/stock"] = good;
+  await act(() => vi.advanceTimersByTimeAsync(4_000));
+  expect(screen.queryByText(/cannot be read/)).toBeNull();
+});
+
+test("after a gap the list is read anew, and the open order stays open", async () => {
+  routes["GET /v1/orders"] = () => ({ body: { items: [order({})] } });
+  routes["GET /v1/orders/o1"] = () => ({ body: order({ version: 3, status: "shipped" }) });
+  await open();
+  fireEvent.click(await screen.findByTestId("order-o1"));
+  routes["GET /v1/orders"] = () => ({ body: { items: [] } }); // it is not among the newest any more
+  act(() => FakeSocket.last.say(event("notifier.gap")));
+  await waitFor(() => expect(screen.getByTestId("story-status").textContent).toBe("shipped"));
+});
+
+test("older orders come page by page, and no button is left at the end", async () => {
+  const page = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => order({ id: `o${String(999 - from - i)}` }));
+  routes["GET /v1/orders"] = () => ({ body: { items: page(0, 50), next: "p2" } });
+  await open();
+  await waitFor(() => expect(rows()).toBe(50));
+  routes["GET /v1/orders"] = () => ({ body: { items: page(50, 70) } });
+  fireEvent.click(screen.getByRole("button", { name: "Show older orders" }));
+  await waitFor(() => expect(rows()).toBe(70));
+  expect(asked.some((a) => a.path === "/v1/orders?limit=50&after=p2")).toBe(true);
+  await waitFor(() => expect(screen.queryByRole("button", { name: "Show older orders" })).toBeNull());
+});
+
+test("a list of products is read to its end", async () => {
+  let pages = 0;
+  const product = (sku: string) => ({ sku, name: `Product ${sku}`, unitPrice: { amount: 100, currency: "EUR" } });
+  routes["GET /v1/products"] = () => (++pages % 2 ? { body: { items: [product("mug-blue")], next: "n" } } : { body: { items: [product("last")] } });
+  await open();
+  expect(screen.getByLabelText("Product last")).toBeDefined();
+});
+
+test("whoever opens an order is led to it, and back where they were after closing it", async () => {
+  routes["GET /v1/orders"] = () => ({ body: { items: [order({})] } });
+  await open();
+  fireEvent.click(await screen.findByTestId("order-o1"));
+  await waitFor(() => expect(document.activeElement?.id).toBe("story"));
+  fireEvent.click(screen.getByRole("button", { name: "Close" }));
+  expect(document.activeElement?.id).toBe("order-o1");
+});
+
+test("an order that cannot be cancelled any more is shown as it is", async () => {
+  routes["GET /v1/orders"] = () => ({ body: { items: [order({ status: "confirmed" })] } });
+  routes["POST /v1/orders/o1/cancel"] = () => ({ status: 409, body: { code: "conflict", detail: "it has left" } });
+  routes["GET /v1/orders/o1"] = () => ({ body: order({ version: 2, status: "shipped" }) });
+  await open();
+  fireEvent.click(await screen.findByTestId("order-o1"));
+  fireEvent.click(await screen.findByRole("button", { name: "Cancel the order" }));
+  await waitFor(() => expect(screen.getByTestId("story-status").textContent).toBe("shipped"));
+  expect(screen.getByText("it has left")).toBeDefined();
+});
+
+test("a shop without products says how they come, and no orders is said as well", async () => {
+  routes["GET /v1/products"] = () => ({ body: { items: [] } });
+  render(<App />);
+  await waitFor(() => expect(FakeSocket.opened).toHaveLength(1));
+  act(() => FakeSocket.last.say(event("notifier.subscribed")));
+  expect(await screen.findByText(/No products yet/)).toBeDefined();
+  expect(await screen.findByText(/None yet/)).toBeDefined();
 });
 
 test("a repeat after a lost answer carries the same idempotency key, another order another", async () => {
@@ -103,7 +232,18 @@ test("a token that lives for decades is not renewed at once", async () => {
 test("where the development login is off, a token is asked for", async () => {
   delete routes["POST /dev/token"];
   render(<App />);
-  expect(await screen.findByLabelText("Token")).toBeDefined();
+  const field = await screen.findByLabelText("Token");
+  fireEvent.change(field, { target: { value: "not a token" } });
+  fireEvent.click(screen.getByRole("button", { name: "Sign in" }));
+  expect((await screen.findByRole("alert")).textContent).toContain("That is no token");
+  expect(FakeSocket.opened).toHaveLength(0);
+  const token = `e30.${btoa(JSON.stringify({ sub: "bob", roles: ["operator"] }))}.c2ln`.replaceAll("=", "");
+  fireEvent.change(field, { target: { value: token } });
+  fireEvent.click(screen.getByRole("button", { name: "Sign in" }));
+  expect(await screen.findByText("bob")).toBeDefined();
+  expect(screen.getByText("All orders")).toBeDefined();
+  expect(FakeSocket.last.protocols).toContain(`bearer.${token}`);
 });
 
+const rows = () => document.querySelectorAll(".row").length;
 const posts = () => asked.filter((a) => a.path === "/v1/orders" && a.init.method === "POST");

@@ -21,8 +21,11 @@ export class FakeSocket {
   onmessage: ((message: { data: string }) => void) | null = null;
   onclose: ((close: { code: number; reason: string }) => void) | null = null;
   closedWith: number | undefined;
+  readyState = 1;
+  said: unknown[] = [];
   constructor(readonly url: URL, readonly protocols: string[]) { FakeSocket.opened.push(this); }
   close(code?: number) { this.closedWith = code ?? 1005; }
+  send(text: string) { this.said.push(JSON.parse(text)); }
   say(event: CloudEvent) { this.onmessage?.({ data: JSON.stringify(event) }); }
   end(code: number, reason = "") { this.onclose?.({ code, reason }); }
 }
