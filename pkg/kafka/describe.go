@@ -64,8 +64,17 @@ func (r *Reader) OffsetsAt(ctx context.Context, partitions []Partition, t time.T
 	return r.offsets(ctx, partitions, max(t.UnixMilli(), 0))
 }
 
-// offsets asks each leader once.
+// offsets asks each leader, and once more where that fails: a connection that was idle for long may have been closed, or
+// the partition has another leader.
 func (r *Reader) offsets(ctx context.Context, partitions []Partition, at int64) (map[Partition]int64, error) {
+	found, err := r.ask(ctx, partitions, at)
+	if err != nil && ctx.Err() == nil {
+		return r.ask(ctx, partitions, at)
+	}
+	return found, err
+}
+
+func (r *Reader) ask(ctx context.Context, partitions []Partition, at int64) (map[Partition]int64, error) {
 	return await(ctx, func() (map[Partition]int64, error) {
 		requests := map[*sarama.Broker]*sarama.OffsetRequest{}
 		for _, p := range partitions {

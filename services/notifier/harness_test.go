@@ -262,7 +262,7 @@ func (n *notifier) open(token string, query url.Values) *websocket.Conn {
 func (n *notifier) stream(token string, query url.Values, lastEventID string) *client {
 	n.w.t.Helper()
 	ctx, leave := context.WithCancel(context.Background())
-	res := n.get(ctx, token, query, lastEventID)
+	res := n.get(ctx, token, query, lastEventID) //nolint:bodyclose // the reading goroutine closes it
 	require.Equal(n.w.t, http.StatusOK, res.StatusCode)
 	require.Equal(n.w.t, "text/event-stream", res.Header.Get("Content-Type"))
 	require.Equal(n.w.t, "no-store", res.Header.Get("Cache-Control"))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"testing"
 	"time"
@@ -42,7 +43,10 @@ func TestSubscribe_ReplacesTheSubscription(t *testing.T) {
 	alice, order := someone(), uuid.NewString()
 	c := n.dial(w.token(alice), url.Values{"type": {"order-created"}})
 	c.untilType("notifier.subscribed")
+	witness := n.dial(w.token(alice), nil)
+	witness.untilType("notifier.subscribed")
 	w.history(order, alice)
+	witness.untilEvents(4) // the instance is that far
 	require.Equal(t, []string{"order-created " + order + " 0000000001"}, c.untilEvents(1))
 
 	// From where it is: nothing of the past comes.
@@ -157,7 +161,7 @@ func TestPing_ASilentClientIsNoticed(t *testing.T) {
 	w := fake(t)
 	n := w.start("PING_INTERVAL=20ms", "PONG_TIMEOUT=50ms")
 	deaf := n.open(w.token("deaf"), nil) // nobody reads, so nobody answers pings
-	defer deaf.CloseNow()
+	defer deaf.CloseNow()                //nolint:errcheck // it may have ended
 	answering := n.dial(w.token("alice"), nil)
 	answering.untilType("notifier.subscribed")
 	require.Eventually(t, func() bool {
@@ -165,4 +169,35 @@ func TestPing_ASilentClientIsNoticed(t *testing.T) {
 	}, patience, 10*time.Millisecond)
 	w.publish(events.OrderCreated, uuid.NewString(), "alice", 1)
 	answering.untilEvents(1)
+}
+
+// A connection on which a stream has ended is as good as any other: the stream leaves no deadline behind.
+func TestStream_LeavesItsConnectionAsItWas(t *testing.T) {
+	w := fake(t)
+	n := w.start("MAX_CONNECTION_AGE=20ms", "SLOW_CLIENT_TIMEOUT=50ms")
+	kept := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	defer kept.CloseIdleConnections()
+	reused := false
+	for range 2 {
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url+"/v1/events", nil)
+		require.NoError(t, err)
+		req.Header.Set("Accept", "text/event-stream")
+		req.Header.Set("Authorization", "Bearer "+w.token("alice"))
+		res, err := kept.Do(req)
+		require.NoError(t, err)
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.Contains(t, string(body), "notifier.draining")
+		res.Body.Close()
+		<-time.After(100 * time.Millisecond) // any deadline would be over
+		req, err = http.NewRequestWithContext(ctx, http.MethodGet, n.url+"/openapi.yaml", nil)
+		require.NoError(t, err)
+		res, err = kept.Do(req)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, res.Body)
+		require.NoError(t, err)
+		res.Body.Close()
+	}
+	require.True(t, reused, "the test must use one connection")
 }

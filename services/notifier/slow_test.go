@@ -40,7 +40,7 @@ func TestSlow_AClientCatchesUpFromTheLog(t *testing.T) {
 	alice, order := someone(), uuid.NewString()
 	token := w.token(alice)
 	slow := n.open(token, nil)
-	defer slow.CloseNow()
+	defer slow.CloseNow() //nolint:errcheck // it may have ended
 	other := n.dial(token, nil)
 	other.untilType("notifier.subscribed")
 
@@ -70,7 +70,7 @@ func TestSlow_AClientThatReadsNothingIsGivenUp(t *testing.T) {
 	alice, order := someone(), uuid.NewString()
 	token := w.token(alice)
 	stuck := n.open(token, nil)
-	defer stuck.CloseNow()
+	defer stuck.CloseNow() //nolint:errcheck // it may have ended
 	w.bulky(order, alice, 300)
 	require.Eventually(t, func() bool {
 		return contains(n.metrics(), `notifier_connections_closed_total{code="4508",transport="websocket"} 1`)

@@ -73,10 +73,7 @@ func (l *Live) Run(ctx context.Context) error {
 				l.log.Debug("close the reader", "error", closing)
 			}
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		if try%10 == 0 {
+		if try%10 == 0 && ctx.Err() == nil {
 			l.log.Warn("cannot read from Kafka", "brokers", l.config.Brokers, "error", err)
 		}
 		select {

@@ -64,8 +64,11 @@ func newModel(t *rapid.T) *model {
 	begin, err := m.instances[0].Now()
 	require.NoError(t, err)
 	filters := []Filter{
-		{Viewer: "alice"}, {Viewer: "bob", Types: []string{"order-*"}}, {Viewer: "boss", Operator: true},
-		{Viewer: "boss", Operator: true, Customers: []string{"alice"}}, {Viewer: "alice", Orders: []string{"o1", "o2"}},
+		{Viewer: "alice"},
+		{Viewer: "bob", Types: []string{"order-*"}},
+		{Viewer: "boss", Operator: true},
+		{Viewer: "boss", Operator: true, Customers: []string{"alice"}},
+		{Viewer: "alice", Orders: []string{"o1", "o2"}},
 	}
 	for range 2 { // few: each of them shall meet much
 		f := rapid.SampledFrom(filters).Draw(t, "filter")

@@ -99,17 +99,6 @@ func (e *Entry) Discard() {
 	e.session.hub.dismiss(e.session.who)
 }
 
-// open lists the session; false, and nothing is held any more, when the instance has begun to drain meanwhile.
-func (e *Entry) open(transport string, w wire) bool {
-	e.session.transport, e.session.wire = transport, w
-	if e.session.hub.begin(e.session) {
-		return true
-	}
-	e.Discard()
-	w.close(ending{code: codeRestart, reason: ErrDraining.Code})
-	return false
-}
-
 // away is the refusal when history cannot be read now.
 func away(err error) *web.Problem {
 	var p *web.Problem

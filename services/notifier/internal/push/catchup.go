@@ -3,6 +3,8 @@ package push
 import (
 	"context"
 	"errors"
+	"sync"
+	"time"
 
 	"github.com/orderwire/orderwire/pkg/kafka"
 	"github.com/orderwire/orderwire/services/notifier/internal/cursor"
@@ -23,7 +25,9 @@ type catchUp struct {
 	plan *Origin
 
 	stretches chan stretch
+	blocked   stretch
 	done      chan error
+	running   sync.WaitGroup
 	cancel    context.CancelFunc
 }
 
@@ -43,54 +47,79 @@ func newCatchUp(h *Hub, sub *feed.Subscription, at cursor.Cursor) *catchUp {
 func (c *catchUp) start(ctx context.Context) {
 	ctx, c.cancel = context.WithCancel(ctx)
 	c.stretches, c.done = make(chan stretch), make(chan error, 1)
-	go func() { c.done <- c.run(ctx) }()
+	c.running.Go(func() { c.done <- c.run(ctx) })
 }
 
 // stop ends it and waits; the subscription may be attached then.
 func (c *catchUp) stop() {
 	if c.cancel == nil { // it has not begun
-		if c.reading != nil {
-			c.reading.Close()
-		}
+		c.release()
 		return
 	}
 	c.cancel()
-	<-c.done
+	c.running.Wait()
 }
 
 func (c *catchUp) run(ctx context.Context) error {
-	if c.reading == nil {
-		var err error
-		if c.reading, err = c.hub.history.Open(ctx); err != nil {
-			return err
-		}
-		defer c.reading.Close()
-		if err := c.bridge(ctx); err != nil {
-			return err
-		}
-	} else {
-		defer c.reading.Close()
-	}
+	defer func() { c.release() }()
+	looked := c.reading != nil // where it begins was looked up with it
 	for {
-		target, attached, err := c.hub.seq.Attach(c.sub, c.at, slack)
+		if c.reading == nil {
+			var err error
+			if c.reading, err = c.hub.history.Open(ctx); err != nil {
+				return err
+			}
+		}
+		var err error
+		if !looked {
+			err = c.bridge(ctx)
+			looked = true
+		}
+		var attached bool
 		if err == nil {
-			err = c.reading.Read(ctx, c.at.Next, target.Next, func(steps []feed.Step) error { return c.give(ctx, stretch{steps: steps}) })
+			attached, err = c.stage(ctx)
 		}
 		var cut *kafka.OutOfRangeError
 		switch {
 		case errors.As(err, &cut) || errors.Is(err, feed.ErrLineage):
 			c.hub.seq.Detach(c.sub)
-			if err := c.bridge(ctx); err != nil {
+			looked = false
+		case errors.Is(err, errBlocked):
+			c.hub.seq.Detach(c.sub)
+			c.release()
+			if err := c.hand(ctx, c.blocked, nil); err != nil {
 				return err
 			}
-			continue
-		case err != nil:
+		case err != nil || attached:
 			return err
 		}
-		c.at.Next = c.at.Next.Max(target.Next)
-		if attached {
-			return nil
+	}
+}
+
+// stage reads up to where the sequencer is; attached tells that nothing is missing any more then.
+func (c *catchUp) stage(ctx context.Context) (attached bool, err error) {
+	target, attached, err := c.hub.seq.Attach(c.sub, c.at, slack)
+	if err != nil {
+		return false, err
+	}
+	err = c.reading.Read(ctx, c.at.Next, target.Next, func(steps []feed.Step) error {
+		for _, step := range steps {
+			c.at.Next = moved(c.at.Next, step)
 		}
+		return c.give(ctx, stretch{steps: steps})
+	})
+	if err != nil {
+		return false, err
+	}
+	c.at.Next = c.at.Next.Max(target.Next)
+	return attached, nil
+}
+
+// release gives the slot back, where one is held.
+func (c *catchUp) release() {
+	if c.reading != nil {
+		c.reading.Close()
+		c.reading = nil
 	}
 }
 
@@ -112,13 +141,26 @@ func (c *catchUp) bridge(ctx context.Context) error {
 	return c.give(ctx, s)
 }
 
+// blockedAfter is for how long a slot waits for a client that does not take what was read.
+const blockedAfter = 200 * time.Millisecond
+
+// errBlocked says that a client is slow: it has to take what is blocked before there is a slot for it again.
+var errBlocked = errors.New("the client is slow")
+
+// give hands a stretch to the session, or keeps it as blocked: who reads slowly keeps nobody from a slot.
 func (c *catchUp) give(ctx context.Context, s stretch) error {
-	for _, step := range s.steps {
-		c.at.Next = moved(c.at.Next, step)
-	}
+	timer := time.NewTimer(blockedAfter)
+	defer timer.Stop()
+	c.blocked = s
+	return c.hand(ctx, s, timer.C)
+}
+
+func (c *catchUp) hand(ctx context.Context, s stretch, until <-chan time.Time) error {
 	select {
 	case c.stretches <- s:
 		return nil
+	case <-until:
+		return errBlocked
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -36,9 +36,12 @@ func (c Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"MAX_CONNECTION_AGE", c.MaxConnectionAge}, {"HEARTBEAT_INTERVAL", c.HeartbeatInterval},
-		{"PING_INTERVAL", c.PingInterval}, {"PONG_TIMEOUT", c.PongTimeout},
-		{"SLOW_CLIENT_TIMEOUT", c.SlowAfter}, {"KAFKA_LOST_AFTER", c.LostAfter},
+		{"MAX_CONNECTION_AGE", c.MaxConnectionAge},
+		{"HEARTBEAT_INTERVAL", c.HeartbeatInterval},
+		{"PING_INTERVAL", c.PingInterval},
+		{"PONG_TIMEOUT", c.PongTimeout},
+		{"SLOW_CLIENT_TIMEOUT", c.SlowAfter},
+		{"KAFKA_LOST_AFTER", c.LostAfter},
 	} {
 		if v.value <= 0 {
 			errs = append(errs, fmt.Errorf("%s is %s: want more than 0", v.name, v.value))

@@ -98,7 +98,8 @@ func (h *Hub) dismiss(p auth.Principal) {
 }
 
 // begin lists a session; false while draining. leave is its end, and all.Done that of its goroutines.
-func (h *Hub) begin(s *session) bool {
+func (h *Hub) begin(s *session, transport string, w wire) bool {
+	s.transport, s.wire = transport, w
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {

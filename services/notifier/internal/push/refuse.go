@@ -21,7 +21,7 @@ func Refuse(w http.ResponseWriter, r *http.Request, p *web.Problem, slow time.Du
 	}
 	defer s.cut()
 	if err := s.send(problemMessage(p)); err != nil {
-		return nil //nolint:nilerr // the client did not wait for the answer
+		return nil // the client did not wait for the answer
 	}
 	// Whoever is refused may not keep anything busy: no reading of what it says, no waiting for its close frame.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Second)

@@ -44,7 +44,9 @@ func (e *Entry) ServeSocket(w http.ResponseWriter, r *http.Request) error {
 		e.Discard()
 		return fmt.Errorf("accept a WebSocket: %w", err)
 	}
-	if !e.open("websocket", socket) {
+	if !s.hub.begin(s, "websocket", socket) {
+		e.Discard()
+		socket.close(ending{code: codeRestart, reason: ErrDraining.Code})
 		return nil
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))

@@ -15,15 +15,20 @@ import (
 // ServeStream answers with Server-Sent Events until the session ends.
 func (e *Entry) ServeStream(w http.ResponseWriter, r *http.Request) error {
 	s := e.session
-	out := &stream{w: w, control: http.NewResponseController(w), slow: s.hub.config.SlowAfter, named: e.named}
-	if !e.open("sse", out) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	out := &stream{w: w, control: http.NewResponseController(w), slow: s.hub.config.SlowAfter, named: e.named, cancel: cancel}
+	if !s.hub.begin(s, "sse", out) {
+		e.Discard()
 		return ErrDraining
 	}
 	defer s.hub.all.Done()
-	// The server's time-out for reading a request would end the stream.
+	// The server's time-out for reading a request would end the stream; and a deadline that is left behind would meet the
+	// next request on this connection.
 	if err := out.control.SetReadDeadline(time.Time{}); err != nil {
 		s.hub.log.Debug("no read deadline here", "error", err)
 	}
+	defer func() { _ = out.control.SetWriteDeadline(time.Time{}) }() // where it cannot be set, none was
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -31,9 +36,6 @@ func (e *Entry) ServeStream(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusOK)
 	// The time after which a browser comes back by itself, spread.
 	fmt.Fprintf(&out.buffer, "retry: %d\n\n", (retryStream + rand.N(retryStream)).Milliseconds()) //nolint:gosec // jitter is no secret
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	out.cancel = cancel
 	s.run(ctx, e.gaps)
 	return nil
 }
