@@ -101,32 +101,38 @@ func freePort(t *testing.T) string {
 	return port
 }
 
+// answer is a response without its body.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // do sends a request to the gateway and reads the answer.
-func (g *gateway) do(t *testing.T, method, path string, header http.Header, body []byte) (*http.Response, []byte) {
+func (g *gateway) do(t *testing.T, method, path string, header http.Header, body []byte) (answer, []byte) {
 	t.Helper()
 	resp, raw, err := g.try(method, path, header, body)
 	require.NoError(t, err)
 	return resp, raw
 }
 
-func (g *gateway) try(method, path string, header http.Header, body []byte) (*http.Response, []byte, error) {
+func (g *gateway) try(method, path string, header http.Header, body []byte) (answer, []byte, error) {
 	req, err := http.NewRequest(method, g.url+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, err
+		return answer{}, nil, err
 	}
 	if header != nil {
 		req.Header = header
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return answer{}, nil, err
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
-	return resp, raw, err
+	return answer{resp.StatusCode, resp.Header}, raw, err
 }
 
-func (g *gateway) get(t *testing.T, path string) (*http.Response, []byte) {
+func (g *gateway) get(t *testing.T, path string) (answer, []byte) {
 	t.Helper()
 	return g.do(t, http.MethodGet, path, nil, nil)
 }

@@ -6,7 +6,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"maps"
 	"path"
 	"path/filepath"
@@ -169,23 +168,27 @@ func parseTypes(dir string) (map[string]declaration, error) {
 	if types, ok := parsed.Load(dir); ok {
 		return types.(map[string]declaration), nil
 	}
-	notTest := func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }
-	packages, err := parser.ParseDir(token.NewFileSet(), dir, notTest, parser.SkipObjectResolution)
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		return nil, err
 	}
 	types := map[string]declaration{}
-	for _, p := range packages {
-		for _, file := range p.Files {
-			for _, d := range file.Decls {
-				general, ok := d.(*ast.GenDecl)
-				if !ok {
-					continue
-				}
-				for _, s := range general.Specs {
-					if t, ok := s.(*ast.TypeSpec); ok {
-						types[t.Name.Name] = declaration{t, file}
-					}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range file.Decls {
+			general, ok := d.(*ast.GenDecl)
+			if !ok {
+				continue
+			}
+			for _, s := range general.Specs {
+				if t, ok := s.(*ast.TypeSpec); ok {
+					types[t.Name.Name] = declaration{t, file}
 				}
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -189,7 +188,7 @@ func readIgnore(t *testing.T, context string) func(name string) bool {
 	require.NoError(t, err)
 	patterns := strings.Fields(string(raw))
 	for _, p := range patterns {
-		require.Regexp(t, regexp.MustCompile(`^(\*\*/)?[^/!#]+$`), p, "a pattern that this test does not understand")
+		require.Regexp(t, `^(\*\*/)?[^/!#]+$`, p, "a pattern that this test does not understand")
 	}
 	return func(name string) bool {
 		parts := strings.Split(filepath.ToSlash(name), "/")

@@ -33,6 +33,7 @@ type instance struct {
 	mu   sync.Mutex
 	seen map[string]int // the query of each POST → how often
 	next chan struct{}  // an event of the stream is sent for each
+	left chan struct{}  // closed when the client of the stream has gone
 
 	stop  context.CancelFunc
 	ended chan error
@@ -47,7 +48,7 @@ type said struct {
 // start starts an instance of a service; a name that stands for a port was chosen by the gateway.
 func (g *gateway) start(t *testing.T, name, ip string) *instance {
 	t.Helper()
-	i := &instance{name: name, ip: ip, port: g.ports[name], seen: map[string]int{}, next: make(chan struct{})}
+	i := &instance{name: name, ip: ip, port: g.ports[name], seen: map[string]int{}, next: make(chan struct{}), left: make(chan struct{})}
 	conf := web.Config{Addr: net.JoinHostPort(ip, i.port), TrustedProxies: []string{"127.0.0.0/8"}}
 	e := web.New(conf, slog.New(slog.DiscardHandler), nil, noop.NewTracerProvider().Tracer(""))
 	e.Any("/*", i.answer)
@@ -141,6 +142,7 @@ func (i *instance) events(c echo.Context) error {
 	for n := 0; ; n++ {
 		select {
 		case <-c.Request().Context().Done():
+			close(i.left)
 			return nil
 		case <-i.next:
 			fmt.Fprintf(w, "data: %d\n\n", n)
@@ -152,16 +154,16 @@ func (i *instance) events(c echo.Context) error {
 func echoSocket(w http.ResponseWriter, r *http.Request) error {
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"cloudevents.json"}})
 	if err != nil {
-		return nil //nolint:nilerr // it has been answered
+		return nil // it has been answered
 	}
 	defer conn.CloseNow() //nolint:errcheck // it has ended
 	for {
 		kind, message, err := conn.Read(context.Background())
 		if err != nil {
-			return nil //nolint:nilerr // the client has gone
+			return nil // the client has gone
 		}
 		if err := conn.Write(context.Background(), kind, message); err != nil {
-			return nil //nolint:nilerr // the client has gone
+			return nil // the client has gone
 		}
 	}
 }

@@ -48,6 +48,7 @@ func scalable(_ *testing.T, p *types.Project) (complaints []string) {
 // buildable: the contexts, the Dockerfiles and what they copy, and what is mounted are there, and what is copied is
 // all that the program needs.
 func buildable(t *testing.T, p *types.Project) (complaints []string) {
+	t.Helper()
 	for name, s := range p.Services {
 		for _, v := range s.Volumes {
 			if v.Type == types.VolumeTypeBind && !isThere(v.Source) {
@@ -87,6 +88,7 @@ func buildArgs(s types.ServiceConfig) map[string]string {
 
 // configured: every variable that is set is read, every required one is set, and no value is refused.
 func configured(t *testing.T, p *types.Project) (complaints []string) {
+	t.Helper()
 	for name, s := range p.Services {
 		var read map[string]bool // name → required
 		var environ []string
@@ -178,6 +180,7 @@ func careful(_ *testing.T, p *types.Project) (complaints []string) {
 
 // routed: the gateway knows every service by its name and port.
 func routed(t *testing.T, p *types.Project) (complaints []string) {
+	t.Helper()
 	raw, err := os.ReadFile("Caddyfile")
 	require.NoError(t, err)
 	ports := map[string]string{}
@@ -203,6 +206,7 @@ func routed(t *testing.T, p *types.Project) (complaints []string) {
 
 // tested: the versions are those that the tests ran with.
 func tested(t *testing.T, p *types.Project) (complaints []string) {
+	t.Helper()
 	kafka := constant(t, filepath.Join(root, "deploy", "stack", "broker.go"), "kafkaVersion")
 	if have := tag(p.Services["kafka"].Image); have != kafka {
 		complaints = append(complaints, fmt.Sprintf("kafka: %s is not the tested %s", have, kafka))
