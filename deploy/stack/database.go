@@ -137,7 +137,7 @@ func (d *Database) writable(ctx context.Context, client *mongo.Client) error {
 		return fmt.Errorf("ask the database: %w", err)
 	}
 	if hello.Primary && hello.Set != "" {
-		return nil
+		return d.endOrphans(ctx, admin)
 	}
 	if d.program.kind == kindMongod && hello.Set == "" {
 		member := bson.D{{Key: "_id", Value: 0}, {Key: "host", Value: loopback(d.port)}}
@@ -151,6 +151,24 @@ func (d *Database) writable(ctx context.Context, client *mongo.Client) error {
 		}
 	}
 	return errors.New("the database is not a primary yet")
+}
+
+// transactionLifetime is how long a transaction may be open, in seconds. One whose client crashed holds its documents for
+// so long, stock rows among them; MongoDB's default is a minute. Ours take milliseconds.
+const transactionLifetime = 5
+
+// endOrphans lets the server end what crashed clients have left open. The Python edition knows no such setting.
+func (d *Database) endOrphans(ctx context.Context, admin *mongo.Database) error {
+	if d.program.kind == kindSecantusPython {
+		return nil
+	}
+	err := admin.RunCommand(ctx, bson.D{
+		{Key: "setParameter", Value: 1}, {Key: "transactionLifetimeLimitSeconds", Value: transactionLifetime},
+	}).Err()
+	if err != nil {
+		return fmt.Errorf("limit how long a transaction may be open: %w", err)
+	}
+	return nil
 }
 
 // Stop ends the program in good order; one that was not started here stays.

@@ -258,7 +258,8 @@ func (s *Stack) settings(c Config) error {
 }
 
 func (s *Stack) environmentOf(svc service, i *Instance) environment {
-	env := s.env.with("HTTP_ADDR="+i.addr, "ADMIN_ADDR="+strings.TrimPrefix(i.AdminURL, "http://"))
+	env := s.env.with("HTTP_ADDR="+i.addr, "ADMIN_ADDR="+strings.TrimPrefix(i.AdminURL, "http://"),
+		"KAFKA_GROUP_INSTANCE_ID="+i.Name)
 	if svc.database != "" {
 		env = env.with("MONGODB_DATABASE=" + svc.database + s.suffix)
 	}

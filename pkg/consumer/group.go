@@ -59,6 +59,7 @@ type Group struct {
 	log      *slog.Logger
 	metrics  *metrics
 	joined   atomic.Bool
+	memberID atomic.Pointer[string] // the last one
 }
 
 // New gives a member; Run joins. The group's dead-letter and retry topics (AllTopics) must exist, and p must place
@@ -140,6 +141,11 @@ func (g *Group) consume(ctx context.Context, group sarama.ConsumerGroup) {
 		g.log.Warn("close the consumer group", "error", err)
 	}
 	<-errs
+	if id := g.memberID.Load(); id != nil && g.sarama.Consumer.Group.InstanceId != "" {
+		if err := kafka.LeaveGroup(g.brokers, g.sarama, g.config.Group, *id); err != nil {
+			g.log.Warn("leave the consumer group", "error", err)
+		}
+	}
 }
 
 // wait doubles from 100 ms to 5 s with jitter.

@@ -22,6 +22,8 @@ func (m *members) Setup(s sarama.ConsumerGroupSession) error {
 	current.Store(s, run)
 	go run.loop()
 	m.g.joined.Store(true)
+	id := s.MemberID()
+	m.g.memberID.Store(&id)
 	m.g.log.Info("joined the consumer group", "claims", s.Claims(), "generation", s.GenerationID())
 	return nil
 }

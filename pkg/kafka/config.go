@@ -4,24 +4,31 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 )
 
 // Config says how to reach the brokers, and how topics are created.
 type Config struct {
-	Brokers          []string      `env:"KAFKA_BROKERS,required"`
-	TLS              bool          `env:"KAFKA_TLS"`
-	TLSCAFile        string        `env:"KAFKA_TLS_CA_FILE"`
-	SASLMechanism    string        `env:"KAFKA_SASL_MECHANISM"` // SCRAM-SHA-256 or SCRAM-SHA-512; empty: none
-	SASLUsername     string        `env:"KAFKA_SASL_USERNAME"`
-	SASLPassword     string        `env:"KAFKA_SASL_PASSWORD"`
-	SASLPasswordFile string        `env:"KAFKA_SASL_PASSWORD_FILE"`
+	Brokers          []string `env:"KAFKA_BROKERS,required"`
+	TLS              bool     `env:"KAFKA_TLS"`
+	TLSCAFile        string   `env:"KAFKA_TLS_CA_FILE"`
+	SASLMechanism    string   `env:"KAFKA_SASL_MECHANISM"` // SCRAM-SHA-256 or SCRAM-SHA-512; empty: none
+	SASLUsername     string   `env:"KAFKA_SASL_USERNAME"`
+	SASLPassword     string   `env:"KAFKA_SASL_PASSWORD"`
+	SASLPasswordFile string   `env:"KAFKA_SASL_PASSWORD_FILE"`
+	// GroupInstanceID makes a consumer group member a static one (KIP-345): started again within the session time-out,
+	// after a crash, it has its partitions at once. It must be unique in the group; empty: a dynamic member.
+	GroupInstanceID  string        `env:"KAFKA_GROUP_INSTANCE_ID"`
 	TopicPartitions  int32         `env:"KAFKA_TOPIC_PARTITIONS" envDefault:"12"`
 	TopicReplication int16         `env:"KAFKA_TOPIC_REPLICATION" envDefault:"1"`
 	TopicMinISR      int16         `env:"KAFKA_TOPIC_MIN_ISR" envDefault:"1"`
 	TopicRetention   time.Duration `env:"KAFKA_TOPIC_RETENTION" envDefault:"168h"`
 }
+
+// instanceID is what brokers and sarama take.
+var instanceID = regexp.MustCompile(`^[a-zA-Z0-9._-]{0,249}$`)
 
 // Validate tells everything that is wrong, each with its variable and what is allowed.
 func (c Config) Validate() error {
@@ -52,6 +59,9 @@ func (c Config) Validate() error {
 		}
 	default:
 		wrong("KAFKA_SASL_MECHANISM is %q: want SCRAM-SHA-256 or SCRAM-SHA-512", c.SASLMechanism)
+	}
+	if !instanceID.MatchString(c.GroupInstanceID) {
+		wrong("KAFKA_GROUP_INSTANCE_ID is %q: want up to 249 of a-z A-Z 0-9 . _ -", c.GroupInstanceID)
 	}
 	if c.TopicPartitions < 1 {
 		wrong("KAFKA_TOPIC_PARTITIONS is %d: want 1 or more", c.TopicPartitions)

@@ -169,6 +169,9 @@ func GroupConfig(c Config, clientID string) (*sarama.Config, error) {
 	s.Consumer.Group.Heartbeat.Interval = 3 * time.Second
 	s.Consumer.Group.Rebalance.Timeout = RebalanceTimeout
 	s.Consumer.Group.Rebalance.Retry.Max = 10
+	// Not 2 s, the default: a first start meets a coordinator that is not there yet, and must be ready within a second.
+	s.Consumer.Group.Rebalance.Retry.Backoff = 200 * time.Millisecond
+	s.Consumer.Group.InstanceId = c.GroupInstanceID
 	// With false one partition with a bad offset ends the session of all.
 	s.Consumer.Group.ResetInvalidOffsets = true
 	return s, nil

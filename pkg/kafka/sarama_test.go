@@ -86,7 +86,7 @@ func TestGroupConfig_IsSafe(t *testing.T) {
 	require.True(t, s.Consumer.Group.ResetInvalidOffsets)
 	require.Len(t, s.Consumer.Group.Rebalance.GroupStrategies, 1)
 	require.Equal(t, sarama.RangeBalanceStrategyName, s.Consumer.Group.Rebalance.GroupStrategies[0].Name())
-	require.Empty(t, s.Consumer.Group.InstanceId)
+	require.Empty(t, s.Consumer.Group.InstanceId, "a dynamic member unless it is given a name")
 	require.GreaterOrEqual(t, s.Consumer.Group.Session.Timeout, 15*time.Second)
 	require.LessOrEqual(t, s.Consumer.Group.Heartbeat.Interval, s.Consumer.Group.Session.Timeout/3)
 	require.Equal(t, 20*time.Second, s.Consumer.Group.Rebalance.Timeout)
@@ -114,6 +114,7 @@ func TestConfig_RefusesWhatWouldBeUnsafe(t *testing.T) {
 		"KAFKA_SASL_MECHANISM":    func(c *Config) { c.SASLMechanism = "PLAIN" },
 		"KAFKA_SASL_USERNAME":     func(c *Config) { c.SASLMechanism, c.SASLPassword = "SCRAM-SHA-512", "x" },
 		"KAFKA_SASL_PASSWORD":     func(c *Config) { c.SASLMechanism, c.SASLUsername = "SCRAM-SHA-512", "x" },
+		"KAFKA_GROUP_INSTANCE_ID": func(c *Config) { c.GroupInstanceID = "a name" },
 		"KAFKA_TOPIC_PARTITIONS":  func(c *Config) { c.TopicPartitions = 0 },
 		"KAFKA_TOPIC_REPLICATION": func(c *Config) { c.TopicReplication = 0 },
 		"KAFKA_TOPIC_MIN_ISR":     func(c *Config) { c.TopicMinISR = 2 },

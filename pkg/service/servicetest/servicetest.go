@@ -36,7 +36,9 @@ func Start(t testing.TB, run func(ctx context.Context, environ []string, stdout 
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{URL: "http://" + addr, AdminURL: "http://" + admin, t: t, stop: stop, ended: make(chan error, 1)}
 	log := &log{running: make(chan struct{})}
-	go func() { s.ended <- run(ctx, append([]string{"HTTP_ADDR=" + addr, "ADMIN_ADDR=" + admin}, environ...), log) }()
+	go func() {
+		s.ended <- run(ctx, append([]string{"HTTP_ADDR=" + addr, "ADMIN_ADDR=" + admin}, environ...), log)
+	}()
 	select {
 	case <-log.running:
 	case err := <-s.ended:
