@@ -59,8 +59,10 @@ export function Story({ api, order, onChanged, onClose }: Props) {
   const elsewhere = order.addressChange?.outcome === "refused" ? shipment?.address : undefined;
   return (
     <section aria-labelledby="story" className="card story">
-      <h2 id="story" tabIndex={-1} ref={heading}>Order <code>{shortId(order.id)}</code></h2>
-      <p aria-live="polite"><span className="status" data-status={order.status} data-testid="story-status">{order.status}</span></p>
+      <div className="headline">
+        <h2 id="story" tabIndex={-1} ref={heading}>Order <code>{shortId(order.id)}</code></h2>
+        <span aria-live="polite"><span className="status" data-status={order.status} data-testid="story-status">{order.status}</span></span>
+      </div>
       <ul className="items">
         {order.items.map((i) => <li key={i.sku}>{i.quantity} × {i.name} <span className="price">{money(i.lineTotal)}</span></li>)}
       </ul>
