@@ -58,16 +58,17 @@ func startGateway(t *testing.T, environ ...string) *gateway {
 	g.url = "http://127.0.0.1:" + port
 	home := t.TempDir()
 	cmd := exec.CommandContext(context.Background(), program, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
-	cmd.Env = append([]string{
+	cmd.Env = []string{
 		"XDG_CONFIG_HOME=" + home, "XDG_DATA_HOME=" + home, "GATEWAY_PORT=" + port, "GATEWAY_ADMIN_PORT=" + admin,
 		"GATEWAY_RESOLVER=" + g.dns.addr, "GATEWAY_REFRESH=50ms", "GATEWAY_TRY_DURATION=1s",
-	}, environ...)
+	}
 	for name, variable := range map[string]string{
 		"order-api": "ORDER_API", "inventory": "INVENTORY", "shipping": "SHIPPING", "notifier": "NOTIFIER", "dashboard": "DASHBOARD",
 	} {
 		g.ports[name] = freePort(t)
 		cmd.Env = append(cmd.Env, variable+"_PORT="+g.ports[name])
 	}
+	cmd.Env = append(cmd.Env, environ...)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
