@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	events "github.com/orderwire/orderwire/proto-events"
 )
@@ -172,4 +173,35 @@ func TestRecords_ThatAreNoEventsAreSkipped(t *testing.T) {
 	require.Equal(t, []string{"order-updated " + order + " 0000000002"}, told(replayed.seen()))
 	require.Contains(t, n.metrics(), `notifier_records_total{kind="malformed"} 2`)
 	require.Contains(t, n.metrics(), `notifier_records_total{kind="unknown"} 1`)
+}
+
+// Other services may publish in transactions: what is aborted is never seen, and the markers that nobody sees, at the end
+// of the log as well, hold up no replay.
+func TestTransactions_OnlyWhatIsCommittedIsSeen(t *testing.T) {
+	eachBroker(t, func(w *world) {
+		n := w.start()
+		alice, order := someone(), uuid.NewString()
+		c := n.dial(w.token(alice), nil)
+		beginning := c.untilType("notifier.subscribed").Cursor
+		producer, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.TransactionalID(uuid.NewString()))
+		require.NoError(t, err)
+		defer producer.Close()
+		for i, commit := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort, kgo.TryCommit, kgo.TryAbort} {
+			require.NoError(t, producer.BeginTransaction())
+			require.NoError(t, producer.ProduceSync(t.Context(), record(t, events.OrderUpdated, order, alice, int64(i+1))).FirstErr())
+			require.NoError(t, producer.EndTransaction(t.Context(), commit))
+		}
+		want := []string{"order-updated " + order + " 0000000001", "order-updated " + order + " 0000000003"}
+		require.Equal(t, want, c.untilEvents(2))
+		late := n.dial(w.token(alice), url.Values{"after": {beginning}})
+		late.untilType("notifier.caught-up")
+		require.Equal(t, want, told(late.seen()))
+
+		// The position of an instance that has just begun lies behind the last marker.
+		fresh := w.start().dial(w.token(alice), url.Values{"after": {beginning}})
+		fresh.untilType("notifier.caught-up")
+		require.Equal(t, want, told(fresh.seen()))
+		w.publish(events.OrderUpdated, order, alice, 5)
+		require.Len(t, fresh.untilEvents(3), 3)
+	})
 }
