@@ -6,6 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +40,22 @@ func TestGateway_EachPathGoesToItsService(t *testing.T) {
 			service, "127.0.0.2", path, strings.TrimPrefix(g.url, "http://"), "127.0.0.1", "mine", 0,
 		}, decode(t, body), "the host that the browser sees, and the client that the gateway sees")
 	}
+}
+
+// TestGateway_HasTheRoutesOfMakeRun holds the two gateways against each other.
+func TestGateway_HasTheRoutesOfMakeRun(t *testing.T) {
+	routes := func(file, pattern string) (found []string) {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, line := range regexp.MustCompile(pattern).FindAllString(string(raw), -1) {
+			found = append(found, regexp.MustCompile(`/(v1|dev)/[a-z]+`).FindAllString(line, -1)...)
+		}
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	here := routes("Caddyfile", `(?m)^\s@\w+ path /.*/.*$`)
+	require.NotEmpty(t, here)
+	require.Equal(t, routes(filepath.Join(root, "deploy", "stack", "service.go"), `(?m)^\s\{\w+, port\{.*$`), here)
 }
 
 func TestGateway_BelowV1AndDevIsNeverThePage(t *testing.T) {
