@@ -85,7 +85,7 @@ func steps(ctx context.Context) ([]step, error) {
 		{"go", "unit, property and conformance tests of every module", ".", append(goTest, packages...), parseGo},
 		{"e2e", "whole systems from the outside", ".", []string{"go", "test", "-json", "-count=1", "-timeout=30m", blackBox}, parseGo},
 		{"dashboard", "the page's parts", "services/dashboard", []string{"npx", "--no-install", "vitest", "run", "--reporter=tap-flat"}, parseTAP},
-		{"browser", "the page in a real Chromium", "services/dashboard", []string{"node", "--test", "--test-reporter=tap", "browser/"}, parseTAP},
+		{"browser", "the page in a real Chromium", "services/dashboard", []string{"node", "--test", "--test-reporter=tap", "browser/page.test.js"}, parseTAP},
 	}, nil
 }
 
