@@ -133,6 +133,14 @@ type notifier struct {
 // start starts one and waits until it is ready.
 func (w *world) start(env ...string) *notifier {
 	w.t.Helper()
+	n := w.launch(env...)
+	require.Eventually(w.t, func() bool { return n.ready() == http.StatusOK }, patience, 5*time.Millisecond, "never ready")
+	return n
+}
+
+// launch starts one.
+func (w *world) launch(env ...string) *notifier {
+	w.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	n := &notifier{w: w, stop: stop, ended: make(chan error, 1)}
 	addr, admin := freeAddr(w.t), freeAddr(w.t)
@@ -149,7 +157,6 @@ func (w *world) start(env ...string) *notifier {
 		}
 		n.ended <- nil
 	})
-	require.Eventually(w.t, func() bool { return n.ready() == http.StatusOK }, patience, 5*time.Millisecond, "never ready")
 	return n
 }
 

@@ -1,0 +1,59 @@
+package feed
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/orderwire/orderwire/pkg/kafka"
+	"github.com/orderwire/orderwire/services/notifier/internal/cursor"
+)
+
+// A slot is for one client at a time: others wait a little, and are told that there is none.
+func TestHistory_HasSoManySlotsAndNoMore(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, cursor.Topics[:]...))
+	require.NoError(t, err)
+	defer cluster.Close()
+	conf := kafka.Config{Brokers: cluster.ListenAddrs()}
+	h := NewHistory(Config{CatchUpSlots: 1, CatchUpWait: 20 * time.Millisecond}, conf, "test", NewSequencer(NewMetrics(nil)), slog.New(slog.DiscardHandler), NewMetrics(nil))
+	first, err := h.Open(t.Context())
+	require.NoError(t, err)
+	_, err = h.Open(t.Context())
+	require.ErrorIs(t, err, ErrBusy)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = h.Open(gone)
+	require.Error(t, err)
+	_, _, err = first.Bridge(t.Context(), cursor.Cursor{})
+	require.ErrorIs(t, err, ErrNotStarted)
+
+	reader := first.reader
+	first.Close()
+	second, err := h.Open(t.Context())
+	require.NoError(t, err)
+	require.Same(t, reader, second.reader, "its connections are used again")
+	second.broken = true
+	second.Close()
+	third, err := h.Open(t.Context())
+	require.NoError(t, err)
+	require.NotSame(t, reader, third.reader, "but not those of a reader that failed")
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, h.Close(short), context.DeadlineExceeded, "one still reads")
+	third.Close()
+	require.NoError(t, h.Close(t.Context()))
+}
+
+func TestHistory_WithoutABrokerASlotIsNotLost(t *testing.T) {
+	h := NewHistory(Config{CatchUpSlots: 1, CatchUpWait: time.Second}, kafka.Config{Brokers: []string{"127.0.0.1:1"}}, "test",
+		NewSequencer(NewMetrics(nil)), slog.New(slog.DiscardHandler), NewMetrics(nil))
+	for range 2 {
+		_, err := h.Open(t.Context())
+		require.ErrorContains(t, err, "connect to Kafka")
+	}
+	require.NoError(t, h.Close(t.Context()))
+}

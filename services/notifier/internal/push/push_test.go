@@ -1,0 +1,75 @@
+package push
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/orderwire/orderwire/pkg/web"
+	"github.com/orderwire/orderwire/services/notifier/internal/cursor"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestParseOrigin_KnowsFourBeginnings(t *testing.T) {
+	text := cursor.Cursor{Next: cursor.Position{{1}, {2}}}.String()
+	for s, want := range map[string]func(Origin) bool{
+		"":                          Origin.latest,
+		"latest":                    Origin.latest,
+		"earliest":                  func(o Origin) bool { return o.earliest && !o.latest() },
+		"2026-11-25T14:00:00Z":      func(o Origin) bool { return o.since.Unix() == 1795615200 },
+		"2026-11-25T15:00:00+01:00": func(o Origin) bool { return o.since.Unix() == 1795615200 },
+		text:                        func(o Origin) bool { return o.cursor.String() == text },
+	} {
+		o, err := ParseOrigin(s)
+		require.NoError(t, err, s)
+		require.True(t, want(o), s)
+	}
+	for _, s := range []string{"now", "2026-11-25", "1795615200", text + "A", "LATEST"} {
+		_, err := ParseOrigin(s)
+		require.ErrorIs(t, err, cursor.ErrInvalid, s)
+	}
+}
+
+func TestCode_FitsTheProblem(t *testing.T) {
+	for status, code := range map[int]int{
+		http.StatusBadRequest: 4400, http.StatusUnauthorized: 4401, http.StatusForbidden: 4403, http.StatusGone: 4410,
+		http.StatusTooManyRequests: 4429, http.StatusServiceUnavailable: 1013, http.StatusInternalServerError: 1011,
+		http.StatusNotAcceptable: 4400,
+	} {
+		require.Equal(t, code, Code(&web.Problem{Status: status}), status)
+	}
+}
+
+// One that reads something now and then is written to for as long as it takes; one that reads nothing is not.
+func TestPatient_WaitsForWhoReadsAndForNobodyElse(t *testing.T) {
+	const slow = 50 * time.Millisecond
+	here, there := net.Pipe() // without any buffer
+	defer here.Close()
+	defer there.Close()
+	p := &patient{here, slow}
+	written := make(chan error, 1)
+	message := make([]byte, 4*piece)
+	go func() {
+		_, err := p.Write(message)
+		written <- err
+	}()
+	pause := time.NewTicker(slow / 2) // over the whole message it takes many times as long as one that is silent has
+	defer pause.Stop()
+	for left := len(message); left > 0; {
+		<-pause.C
+		n, err := there.Read(make([]byte, piece/4))
+		require.NoError(t, err)
+		left -= n
+	}
+	require.NoError(t, <-written)
+
+	_, err := p.Write(message)
+	require.ErrorIs(t, slowOr(err), errSlow)
+	require.NotErrorIs(t, slowOr(errors.New("reset by peer")), errSlow)
+}
