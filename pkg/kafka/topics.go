@@ -55,9 +55,17 @@ func EnsureTopics(ctx context.Context, c Config, clientID string, topics ...Topi
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("ensure topics: %w", errors.Join(ctx.Err(), err))
-		case <-time.After(backoff(try, 0)):
+		case <-time.After(pause(err, try)):
 		}
 	}
+}
+
+// pause is short while topics are being made, which takes a broker a fraction of a second: a first start waits for it.
+func pause(err error, try int) time.Duration {
+	if errors.Is(err, errTopicsNotThere) {
+		try = 0
+	}
+	return backoff(try, 0)
 }
 
 var errTopicsNotThere = errors.New("topics are not there yet")

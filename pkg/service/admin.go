@@ -51,6 +51,8 @@ type checkAnswer struct {
 func (a *App) ask(ctx context.Context) readiness {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	// Read before the checks: while it is false, more of them may come, and none of those may be missing in a yes.
+	running := a.running.Load()
 	a.mu.Lock()
 	checks := append([]check(nil), a.checks...)
 	a.mu.Unlock()
@@ -65,7 +67,7 @@ func (a *App) ask(ctx context.Context) readiness {
 		})
 	}
 	all.Wait()
-	r.Ready = a.running.Load() && !r.Drains
+	r.Ready = running && !r.Drains
 	for _, c := range r.Checks {
 		r.Ready = r.Ready && (c.OK || !c.Required)
 	}

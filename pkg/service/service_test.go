@@ -132,6 +132,21 @@ func TestReadyz_FollowsTheRequiredChecksAndShowsTheOthers(t *testing.T) {
 	require.Error(t, healthcheck(app.listener.Addr().String()))
 }
 
+func TestReadyz_IsNoYesOfAnAppThatBeganWhileItWasAsked(t *testing.T) {
+	app := newApp(t)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	once := sync.OnceFunc(func() { close(asked) })
+	app.Check("slow", true, func(context.Context) error { once(); <-answer; return nil })
+	ready := make(chan bool, 1)
+	go func() { ready <- app.ask(t.Context()).Ready }()
+	<-asked
+	app.Check("kafka", true, func(context.Context) error { return errors.New("not a member yet") })
+	app.running.Store(true)
+	close(answer)
+	require.False(t, <-ready, "the check that was added meanwhile was not asked")
+	require.NoError(t, app.stop())
+}
+
 func TestConfig_NamesTheVariable(t *testing.T) {
 	for variable, c := range map[string]Config{
 		"LOG_LEVEL":        {LogLevel: "loud", LogFormat: "json", ShutdownTimeout: 1},
