@@ -10,7 +10,6 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
-	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/orderwire/orderwire/pkg/kafka"
 	"github.com/orderwire/orderwire/pkg/outbox/outboxtest"
@@ -19,8 +18,7 @@ import (
 
 func TestRelay(t *testing.T) {
 	brokers(t, func(t *testing.T, brokers []string) {
-		database := func(t testing.TB) *mongo.Database { return testbackend.Mongo(t) }
-		outboxtest.Run(t, database, func(t testing.TB) outboxtest.Broker { return relayBroker(t, brokers) })
+		outboxtest.Run(t, testbackend.Mongo, func(t testing.TB) outboxtest.Broker { return relayBroker(t, brokers) })
 	})
 }
 

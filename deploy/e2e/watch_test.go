@@ -50,7 +50,7 @@ type watcher struct {
 func (c *client) watch(query url.Values) *watcher {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(c.t.Context())
-	conn, _, err := websocket.Dial(ctx, strings.Replace(c.sys.GatewayURL, "http", "ws", 1)+"/v1/events?"+query.Encode(),
+	conn, _, err := websocket.Dial(ctx, strings.Replace(c.sys.GatewayURL, "http", "ws", 1)+"/v1/events?"+query.Encode(), //nolint:bodyclose // the library has closed it
 		&websocket.DialOptions{Subprotocols: []string{"cloudevents.json", "bearer." + c.token}})
 	require.NoError(c.t, err)
 	conn.SetReadLimit(1 << 20)
@@ -58,7 +58,7 @@ func (c *client) watch(query url.Values) *watcher {
 	w.stop = func() { cancel(); <-w.done }
 	go func() {
 		defer close(w.done)
-		defer conn.CloseNow()
+		defer conn.CloseNow() //nolint:errcheck // it has ended already, or is to be cut
 		for {
 			_, raw, err := conn.Read(ctx)
 			if !w.take(raw, err) {

@@ -65,7 +65,7 @@ type running struct {
 func up(t *testing.T, bin string, env []string, args ...string) *running {
 	t.Helper()
 	r := &running{t: t}
-	r.cmd = exec.Command("sh", append([]string{"-c", `"$0" "$@"; exit $?`, filepath.Join(bin, "orderctl"), "up", "--json"}, args...)...) //nolint:noctx // the test ends it in its own way
+	r.cmd = exec.Command("sh", append([]string{"-c", `"$0" "$@"; exit $?`, filepath.Join(bin, "orderctl"), "up", "--json"}, args...)...)
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r.cmd.Env = append(os.Environ(), env...)
 	r.cmd.Stderr = &r.stderr
@@ -111,7 +111,7 @@ func (r *running) wait() int {
 	for name, s := range r.Services {
 		require.ErrorIs(r.t, syscall.Kill(s.PID, 0), syscall.ESRCH, name)
 	}
-	_, err = net.Dial("tcp", strings.TrimPrefix(r.Gateway, "http://")) //nolint:noctx // it is refused at once
+	_, err = net.Dial("tcp", strings.TrimPrefix(r.Gateway, "http://"))
 	require.Error(r.t, err)
 	return r.cmd.ProcessState.ExitCode()
 }
@@ -122,7 +122,7 @@ func TestUpEphemeral_EndsWithItsStandardInputAndLeavesNothing(t *testing.T) {
 	require.Equal(t, "a fake token", r.Token)
 	require.Len(t, r.JWT.Secret, 64)
 	require.Contains(t, r.MongoDB.Databases, stack.OrderAPI)
-	resp, err := http.Get(r.Gateway + "/v1/stock") //nolint:noctx // a test
+	resp, err := http.Get(r.Gateway + "/v1/stock")
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.NoError(t, r.stdin.Close())
@@ -164,7 +164,7 @@ func TestUp_ASecondCtrlCKills(t *testing.T) {
 	require.NoError(t, syscall.Kill(pid, syscall.SIGINT))
 	// The gateway stops listening first: then the first signal has been taken.
 	require.Eventually(t, func() bool {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(r.Gateway, "http://")) //nolint:noctx // a test
+		conn, err := net.Dial("tcp", strings.TrimPrefix(r.Gateway, "http://"))
 		if err != nil {
 			return true
 		}
@@ -204,7 +204,7 @@ func TestOrderwiretest_StartsAndEndsWithTheTest(t *testing.T) {
 		require.Equal(t, "a fake token", o.Token(t, "alice"))
 		require.NotEmpty(t, o.Kafka.Brokers)
 		require.DirExists(t, filepath.Join(o.Dir, "logs"))
-		resp, err := http.Get(o.Gateway + "/v1/stock") //nolint:noctx // a test
+		resp, err := http.Get(o.Gateway + "/v1/stock")
 		require.NoError(t, err)
 		defer resp.Body.Close() // only read
 		var seen struct{ Env []string }
@@ -220,7 +220,7 @@ func TestOrderwiretest_StartsAndEndsWithTheTest(t *testing.T) {
 // parent gives the pid of orderctl, the parent of the services.
 func (r *running) parent(t *testing.T) int {
 	t.Helper()
-	out, err := exec.Command("ps", "-o", "ppid=", "-p", strconv.Itoa(r.Services[stack.Inventory].PID)).Output() //nolint:noctx,gosec // a test
+	out, err := exec.Command("ps", "-o", "ppid=", "-p", strconv.Itoa(r.Services[stack.Inventory].PID)).Output() //nolint:gosec // a test
 	require.NoError(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
 	require.NoError(t, err)
@@ -245,7 +245,7 @@ func freePorts(t *testing.T) []string {
 		"SHIPPING", "SHIPPING_ADMIN", "NOTIFIER", "NOTIFIER_ADMIN",
 	}
 	for n := 5000 + rand.IntN(9000); len(names) > 0; n++ {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(n))) //nolint:noctx // a test
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(n)))
 		if err != nil {
 			continue
 		}

@@ -73,7 +73,7 @@ type answer struct {
 
 func get(t *testing.T, url string) (answer, []byte) {
 	t.Helper()
-	resp, err := http.Get(url) //nolint:gosec,noctx // a test of its own server
+	resp, err := http.Get(url) //nolint:gosec // a test of its own server
 	require.NoError(t, err)
 	defer resp.Body.Close() // only read
 	body, err := io.ReadAll(resp.Body)
@@ -158,14 +158,14 @@ func TestStack_GatewayBalancesAndSparesRequestsAKilledInstance(t *testing.T) {
 
 func TestStack_StreamsPassTheGatewayAndEndWithIt(t *testing.T) {
 	s := startFake(t, Config{})
-	resp, err := http.Get(s.GatewayURL + "/v1/events") //nolint:noctx // it ends with the stack
+	resp, err := http.Get(s.GatewayURL + "/v1/events")
 	require.NoError(t, err)
 	defer resp.Body.Close() // only read
 	lines := bufio.NewScanner(resp.Body)
 	require.True(t, lines.Scan())
 	require.Equal(t, "data: 0", lines.Text(), "it comes while the answer is still being written")
 
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.GatewayURL, "http://")) //nolint:noctx // a test
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.GatewayURL, "http://"))
 	require.NoError(t, err)
 	defer conn.Close() // the test is over
 	fmt.Fprintf(conn, "GET /v1/events HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
@@ -184,7 +184,7 @@ func TestStack_StreamsPassTheGatewayAndEndWithIt(t *testing.T) {
 	}
 	_, err = r.ReadString('\n')
 	require.ErrorIs(t, err, io.EOF)
-	_, err = net.Dial("tcp", strings.TrimPrefix(s.GatewayURL, "http://")) //nolint:noctx // a test
+	_, err = net.Dial("tcp", strings.TrimPrefix(s.GatewayURL, "http://"))
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }
 
@@ -265,7 +265,7 @@ func TestStart_GivenUpIsCleanedUp(t *testing.T) {
 
 func TestStart_SaysWhichPortIsTakenAndHowToMoveIt(t *testing.T) {
 	needDatabase(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close() // the test is over
 	number := taken.Addr().(*net.TCPAddr).Port

@@ -32,12 +32,14 @@ var modules = []string{
 // blackBox is the package that starts whole systems: alone, because it wants the machine for itself.
 const blackBox = "github.com/orderwire/orderwire/deploy/e2e"
 
-func main() {
+func main() { os.Exit(command()) }
+
+func command() int {
 	only := flag.String("only", "", "run only this step: go, e2e, dashboard or browser")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, *only, os.Getenv("REQUIRE_BACKENDS") == "1", os.Stdout))
+	return run(ctx, *only, os.Getenv("REQUIRE_BACKENDS") == "1", os.Stdout)
 }
 
 // step is one command whose output parse counts.

@@ -28,7 +28,7 @@ func LeaveGroup(brokers []string, s *sarama.Config, group, memberID string) erro
 	if err != nil {
 		return fmt.Errorf("reach Kafka at %v: %w", brokers, err)
 	}
-	defer client.Close() //nolint:errcheck // nothing is left to be sent
+	defer client.Close()
 	coordinator, err := client.Coordinator(group)
 	if err != nil {
 		return fmt.Errorf("find the coordinator of group %s: %w", group, err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -69,12 +70,21 @@ func misfit(e *json.SemanticError) *Problem {
 	switch {
 	case errors.Is(e.Err, json.ErrUnknownName):
 		f.Code, f.Detail = "unknown_field", "is not a field here"
-	case e.JSONKind == '0':
+	case e.JSONKind == '0' && isWhole(e.GoType) && strings.ContainsAny(string(e.JSONValue), ".eE"):
+		f.Code, f.Detail = "not_an_integer", fmt.Sprintf("%s is not a whole number", e.JSONValue)
+	case e.JSONKind == '0' && isWhole(e.GoType):
 		f.Code, f.Detail = "out_of_range", fmt.Sprintf("%s is not possible here", e.JSONValue)
 	case e.JSONKind != 0:
 		f.Detail = "a " + e.JSONKind.String() + " is not possible here"
 	}
 	return &Problem{Status: http.StatusUnprocessableEntity, Code: f.Code, Detail: pointer + " " + f.Detail, Errors: []FieldError{f}}
+}
+
+func isWhole(t reflect.Type) bool {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t != nil && (reflect.Int <= t.Kind() && t.Kind() <= reflect.Int64 || reflect.Uint <= t.Kind() && t.Kind() <= reflect.Uint64)
 }
 
 func explain(err error) string {

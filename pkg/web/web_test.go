@@ -122,8 +122,9 @@ func TestDecodeJSON_IsStrict(t *testing.T) {
 		"unknown inside":      {`{"items":[{"name":"a"},{"nam":"b"}]}`, 422, "unknown_field", "/items/1/nam"},
 		"other case":          {`{"SKU":"a"}`, 422, "unknown_field", "/SKU"},
 		"type":                {`{"sku":{"$gt":""}}`, 422, "wrong_type", "/sku"},
-		"fraction":            {`{"quantity":1.5}`, 422, "out_of_range", "/quantity"},
+		"fraction":            {`{"quantity":1.5}`, 422, "not_an_integer", "/quantity"},
 		"2^63":                {`{"quantity":9223372036854775808}`, 422, "out_of_range", "/quantity"},
+		"a number for text":   {`{"sku":7}`, 422, "wrong_type", "/sku"},
 		"not an object":       {`[]`, 422, "wrong_type", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -81,8 +81,8 @@ func collection(t testing.TB, client *mongo.Client) *mongo.Collection {
 	return db.Collection("docs")
 }
 
-func set(field string, value any) bson.D {
-	return bson.D{{Key: "$set", Value: bson.D{{Key: field, Value: value}}}}
+func set(value any) bson.D {
+	return bson.D{{Key: "$set", Value: bson.D{{Key: "n", Value: value}}}}
 }
 
 func inc(field string) bson.D {
@@ -136,9 +136,9 @@ func writeConflict(t *testing.T, coll *mongo.Collection) {
 	seed(t, coll, 1)
 	ctx1, one := begin(t, coll.Database().Client())
 	ctx2, two := begin(t, coll.Database().Client())
-	_, err := coll.UpdateOne(ctx1, id(0), set("n", 1))
+	_, err := coll.UpdateOne(ctx1, id(0), set(1))
 	require.NoError(t, err)
-	_, err = coll.UpdateOne(ctx2, id(0), set("n", 2))
+	_, err = coll.UpdateOne(ctx2, id(0), set(2))
 	if err == nil {
 		err = two.CommitTransaction(ctx2)
 	}
@@ -152,7 +152,7 @@ func staleSnapshot(t *testing.T, coll *mongo.Collection) {
 	seed(t, coll, 2)
 	ctx, session := begin(t, coll.Database().Client())
 	require.NoError(t, coll.FindOne(ctx, id(0)).Err())
-	_, err := coll.UpdateOne(t.Context(), id(1), set("n", 7))
+	_, err := coll.UpdateOne(t.Context(), id(1), set(7))
 	require.NoError(t, err)
 	_, err = coll.UpdateOne(ctx, id(1), inc("n"))
 	if err == nil {
@@ -166,13 +166,13 @@ func staleSnapshot(t *testing.T, coll *mongo.Collection) {
 func duplicateKey(t *testing.T, coll *mongo.Collection) {
 	seed(t, coll, 2)
 	ctx, session := begin(t, coll.Database().Client())
-	_, err := coll.UpdateOne(ctx, id(0), set("n", 9))
+	_, err := coll.UpdateOne(ctx, id(0), set(9))
 	require.NoError(t, err)
 	_, err = coll.InsertOne(ctx, bson.D{{Key: "_id", Value: 1}})
 	require.True(t, mongo.IsDuplicateKeyError(err), "%v", err)
 	require.False(t, isTransient(err), "a duplicate key carries no label: the retry loop asks for it by itself")
 	require.Contains(t, err.Error(), "index: _id_", "the message names the index")
-	_, err = coll.UpdateOne(ctx, id(1), set("n", 9))
+	_, err = coll.UpdateOne(ctx, id(1), set(9))
 	require.Error(t, err, "the transaction goes on after a duplicate key")
 	require.Error(t, session.CommitTransaction(ctx))
 	for _, doc := range read(t, coll, bson.D{}) {
@@ -382,7 +382,7 @@ func guard(t *testing.T, coll *mongo.Collection) {
 	var mu sync.Mutex
 	won := int64(0)
 	race(20, func(i int) {
-		result, err := coll.UpdateOne(t.Context(), bson.D{{Key: "_id", Value: 0}, {Key: "n", Value: 0}}, set("n", i+1))
+		result, err := coll.UpdateOne(t.Context(), bson.D{{Key: "_id", Value: 0}, {Key: "n", Value: 0}}, set(i+1))
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {

@@ -30,7 +30,7 @@ func survivesKill(t *testing.T, uri string, kill func(), start func(ctx context.
 	open, _ := begin(t, client)
 	_, err := coll.InsertOne(open, bson.D{{Key: "_id", Value: "uncommitted"}})
 	require.NoError(t, err)
-	_, err = coll.UpdateOne(open, id(0), set("n", 1))
+	_, err = coll.UpdateOne(open, id(0), set(1))
 	require.NoError(t, err)
 
 	// Writers write until the server is gone, and remember what was acknowledged.
