@@ -30,18 +30,18 @@ function Board({ session, onExpired }: { session: Session; onExpired(token: stri
   const live = useLive(api, session, useCallback(() => onExpired(token.current), [onExpired]));
   const { book } = live;
   const [selected, setSelected] = useState("");
-  const select = (id: string) => {
+  const select = useCallback((id: string) => {
     book.pin(id);
     setSelected(id);
-  };
+  }, [book]);
   const close = () => {
     (document.getElementById(`order-${selected}`) ?? document.getElementById("orders"))?.focus();
     select("");
   };
-  const placed = (order: Order) => {
+  const placed = useCallback((order: Order) => {
     book.take(order);
     select(order.id);
-  };
+  }, [book, select]);
 
   const order = book.get(selected);
   const missing = selected !== "" && !order; // gone with the list in a gap

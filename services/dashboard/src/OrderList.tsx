@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { memo, useState } from "react";
 import type { Problem } from "./api";
 import { money, shortId, when } from "./format";
 import type { Order } from "./types";
@@ -42,13 +42,7 @@ export function OrderList({ orders, read, more, full, selected, operator, onSele
       {orders.length === 0 && <p className="soft">{read ? "None yet. Choose how many of a product, then place the order." : "Reading…"}</p>}
       <ul className="orders">
         {orders.slice(0, rows).map((order) => (
-          <li key={order.id}>
-            <button id={`order-${order.id}`} className="row" aria-pressed={order.id === selected} onClick={() => onSelect(order.id)} data-testid={`order-${order.id}`}>
-              <span><code>{shortId(order.id)}</code>{operator && <small> {order.customerId}</small>}<br /><small><time dateTime={order.createdAt}>{when(order.createdAt)}</time></small></span>
-              <span className="price">{money(order.total)}</span>
-              <span className="status" data-status={order.status}>{order.status}</span>
-            </button>
-          </li>
+          <Row key={order.id} order={order} selected={order.id === selected} operator={operator} onSelect={onSelect} />
         ))}
       </ul>
       {(more || orders.length > rows) && <button className="plain" aria-busy={busy} onClick={() => void show()}>Show older orders</button>}
@@ -57,3 +51,19 @@ export function OrderList({ orders, read, more, full, selected, operator, onSele
     </section>
   );
 }
+
+/** Row is drawn again only when its order changes, however many others do. */
+const Row = memo(function Row({ order, selected, operator, onSelect }: { order: Order; selected: boolean } & Pick<Props, "operator" | "onSelect">) {
+  return (
+    <li>
+      <button id={`order-${order.id}`} className="row" aria-pressed={selected} onClick={() => onSelect(order.id)} data-testid={`order-${order.id}`}>
+        <span>
+          <code>{shortId(order.id)}</code>{operator && <small> {order.customerId}</small>}<br />
+          <small><time dateTime={order.createdAt}>{when(order.createdAt)}</time></small>
+        </span>
+        <span className="price">{money(order.total)}</span>
+        <span className="status" data-status={order.status}>{order.status}</span>
+      </button>
+    </li>
+  );
+});

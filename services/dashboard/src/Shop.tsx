@@ -1,4 +1,4 @@
-import { type FormEvent, useRef, useState } from "react";
+import { type FormEvent, memo, useRef, useState } from "react";
 import { AddressFields, addressIn } from "./AddressFields";
 import type { Api, Problem } from "./api";
 import { money } from "./format";
@@ -22,7 +22,7 @@ interface Props {
 }
 
 /** Shop lists the products with their stock as it is now, and places an order. */
-export function Shop({ api, products = NONE, stock, onPlaced }: Props) {
+export const Shop = memo(function Shop({ api, products = NONE, stock, onPlaced }: Props) {
   const [cart, setCart] = useState<Readonly<Record<string, number>>>({});
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
@@ -94,4 +94,4 @@ export function Shop({ api, products = NONE, stock, onPlaced }: Props) {
       </form>
     </section>
   );
-}
+});

@@ -1,19 +1,25 @@
 import type { HistoryLine, Money } from "./types";
 
+// A formatter takes longer to make than to use.
+const currencies = new Map<string, Intl.NumberFormat>();
+const clocks = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const days = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+
 export function money({ amount, currency }: Money): string {
-  const format = new Intl.NumberFormat(undefined, { style: "currency", currency });
+  const format = currencies.get(currency) ?? new Intl.NumberFormat(undefined, { style: "currency", currency });
+  currencies.set(currency, format);
   const digits = format.resolvedOptions().maximumFractionDigits ?? 2;
   return format.format(amount / 10 ** digits);
 }
 
-export const clock = (time: string): string =>
-  new Date(time).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const day = (time: string): string => days.format(new Date(time));
 
 /** when is the time of day, and the day where it is not today. */
-export const when = (time: string): string =>
-  new Date(time).toDateString() === new Date().toDateString() ? clock(time) : `${day(time)}, ${clock(time)}`;
-
-export const day = (time: string): string => new Date(time).toLocaleDateString(undefined, { day: "numeric", month: "short" });
+export function when(time: string): string {
+  const at = new Date(time);
+  const clock = clocks.format(at);
+  return at.toDateString() === new Date().toDateString() ? clock : `${days.format(at)}, ${clock}`;
+}
 
 /** shortId shows the part of a UUIDv7 that differs from one order to the next. */
 export const shortId = (id: string): string => id.slice(-8);

@@ -3,7 +3,7 @@ import type { CloudEvent, Order } from "./types";
 /** The most orders that the page keeps; an operator's page may hear of any number. */
 const KEPT = 1_000;
 /** Listeners hear of a change at once, and of a stream of changes this often. */
-const TELL_EVERY_MS = 50;
+const TELL_EVERY_MS = 100;
 
 /**
  * OrderBook holds the newest orders, from lists, answers and events alike, in whichever order they come: only a newer
