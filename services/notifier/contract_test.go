@@ -21,7 +21,7 @@ func TestContract_AnswersAreThoseOfOpenAPI(t *testing.T) {
 	busy.untilType("notifier.subscribed")
 
 	loader := openapi3.NewLoader()
-	served, err := plain.Get(n.url + "/openapi.yaml") //nolint:noctx // a test's
+	served, err := plain.Get(n.url + "/openapi.yaml")
 	require.NoError(t, err)
 	defer served.Body.Close()
 	raw, err := io.ReadAll(served.Body)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	events "github.com/orderwire/orderwire/proto-events"
 )
@@ -90,4 +91,53 @@ func TestKafkaAway_ConnectionsStayForAWhile(t *testing.T) {
 	require.Equal(t, 4509, socket.ends())
 	stream.ends()
 	require.Equal(t, 1013, n.dial(w.token("alice"), nil).ends(), "a new one is refused")
+}
+
+// A session that is sent elsewhere in the middle of its replay, again and again, while events come: nothing is lost and
+// nothing comes twice, whichever way it speaks.
+func TestDrain_InTheMiddleOfAReplay(t *testing.T) {
+	w := fake(t)
+	n := w.start("MAX_CONNECTION_AGE=4ms")
+	alice := someone()
+	token := w.token(alice)
+	const orders, each = 10, 150
+	var records []*kgo.Record
+	for i := 1; i <= each; i++ {
+		for o := range orders {
+			records = append(records, record(t, events.OrderUpdated, fmt.Sprintf("order-%02d", o), alice, int64(i)))
+		}
+	}
+	w.produce(records[:orders*each/2]...)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for part := range slices.Chunk(records[orders*each/2:], 10) {
+			w.produce(part...)
+		}
+	}()
+	for name, open := range map[string]func(after string) *client{
+		"WebSocket": func(after string) *client { return n.dial(token, url.Values{"after": {after}}) },
+		"SSE":       func(after string) *client { return n.stream(token, url.Values{"after": {after}}, "") },
+	} {
+		var got []string
+		after, connections := "earliest", 0
+		for len(got) < orders*each {
+			c := open(after)
+			c.ends()
+			connections++
+			got = append(got, told(c.seen())...)
+			if at := c.cursor(); at != "" {
+				after = at
+			}
+			require.Less(t, connections, 2000, "%s: it gets nowhere: %d of %d", name, len(got), orders*each)
+		}
+		require.Greater(t, connections, 3, "the test must meet a replay that is cut off")
+		last := map[string]int{}
+		for _, line := range got {
+			order, sequence := line[:len(line)-11], len0(line[len(line)-10:])
+			require.Equal(t, last[order]+1, sequence, name)
+			last[order] = sequence
+		}
+	}
+	<-done
 }

@@ -35,6 +35,13 @@ func TestRun_WaitsForABroker(t *testing.T) {
 	w := newWorld(t, []string{freeAddr(t)})
 	n := w.launch()
 	require.Eventually(t, func() bool { return n.ready() == http.StatusServiceUnavailable }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { // the ports open one after the other
+		res, err := plain.Get(n.url + "/openapi.yaml")
+		if err == nil {
+			res.Body.Close()
+		}
+		return err == nil
+	}, patience, 5*time.Millisecond)
 	res := n.get(t.Context(), w.token("alice"), nil, "")
 	defer res.Body.Close()
 	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)

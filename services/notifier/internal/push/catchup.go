@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,9 @@ import (
 // slack is how many offsets may lie between a replay and the position when it attaches. They are read while the
 // subscription's queue collects what comes meanwhile.
 const slack = 512
+
+// stretchSteps is how many records a session sends before it looks at what else there is to do.
+const stretchSteps = 64
 
 // catchUp reads what a client has missed, up to the moment in which its subscription is attached.
 type catchUp struct {
@@ -102,11 +106,16 @@ func (c *catchUp) stage(ctx context.Context) (attached bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	err = c.reading.Read(ctx, c.at.Next, target.Next, func(steps []feed.Step) error {
-		for _, step := range steps {
-			c.at.Next = moved(c.at.Next, step)
+	err = c.reading.Read(ctx, c.at.Next.Clone(), target.Next, func(steps []feed.Step) error {
+		for part := range slices.Chunk(steps, stretchSteps) {
+			for _, step := range part {
+				c.at.Next = moved(c.at.Next, step)
+			}
+			if err := c.give(ctx, stretch{steps: part}); err != nil {
+				return err
+			}
 		}
-		return c.give(ctx, stretch{steps: steps})
+		return nil
 	})
 	if err != nil {
 		return false, err
