@@ -223,6 +223,29 @@ test("cancel asks order-api and shows its answer", async () => {
   await waitFor(() => expect(screen.getByTestId("story-status").textContent).toBe("cancelling"));
 });
 
+test("another address is asked for under the revision that is shown, whole", async () => {
+  routes["GET /v1/orders"] = () => ({ body: { items: [order({ status: "confirmed", version: 4, revision: 2 })] } });
+  routes["PATCH /v1/orders/o1"] = () => ({ body: order({ version: 5, addressRevision: 1, addressChange: { outcome: "pending" } }) });
+  await open();
+  fireEvent.click(await screen.findByTestId("order-o1"));
+  const form = (await screen.findByText("Send it somewhere else")).closest("details")!;
+  fireEvent.change(form.querySelector("[name=city]")!, { target: { value: "Cork" } });
+  fireEvent.click(screen.getByRole("button", { name: "Change the address" }));
+  expect(await screen.findByText("asked for")).toBeDefined();
+  const patch = asked.find((a) => a.init.method === "PATCH")!;
+  expect(patch.init.headers).toMatchObject({ "If-Match": '"2.4"', "Content-Type": "application/merge-patch+json" });
+  expect(JSON.parse(String(patch.init.body))).toEqual({ shippingAddress: { ...order({}).shippingAddress, city: "Cork" } });
+});
+
+test("a refused address says where the parcel goes", async () => {
+  const address = { name: "D", street: "9 Old Road", city: "Galway", postalCode: "H91", country: "IE" };
+  const shipment = { id: "o1", status: "dispatched", carrier: "C", service: "s", address };
+  routes["GET /v1/orders"] = () => ({ body: { items: [order({ status: "shipped", shipment, addressChange: { outcome: "refused" } })] } });
+  await open();
+  fireEvent.click(await screen.findByTestId("order-o1"));
+  expect(await screen.findByText("D, 9 Old Road, H91 Galway, IE")).toBeDefined();
+});
+
 test("a token that lives for decades is not renewed at once", async () => {
   await open();
   await new Promise((resolve) => setTimeout(resolve, 20));
