@@ -46,14 +46,7 @@ func measureBurst(ctx context.Context, l *lab) ([]figure, error) {
 		{name: "answer p50", unit: milliseconds, value: result.Answer.P50},
 		{name: "answer p99", unit: milliseconds, value: result.Answer.P99},
 	}
-	for _, name := range stack.Services() {
-		if took, ok := cpuAfter[name]; ok {
-			figures = append(figures, figure{
-				name: "CPU an order, " + name, unit: milliseconds,
-				value: (took - cpuBefore[name]).Seconds() * 1000 / float64(result.Accepted),
-			})
-		}
-	}
+	figures = append(figures, cpuAnOrder(cpuBefore, cpuAfter, result.Accepted)...)
 	for _, name := range stack.Services() {
 		bytes, rssErr := resident(ctx, l.instance(name).Pid())
 		if rssErr != nil {

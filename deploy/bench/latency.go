@@ -21,17 +21,20 @@ func measureLatency(ctx context.Context, l *lab) ([]figure, error) {
 	if _, err := l.load(ctx, warmUp); err != nil {
 		return nil, err
 	}
+	cpuBefore := l.cpu()
 	stop := l.profile(ctx, "latency", l.sizes.latency)
 	result, err := l.load(ctx, load.Config{Clients: 64, Rate: latencyRate, Orders: int(l.sizes.latency.Seconds() * latencyRate)})
 	if result.Accepted == 0 {
 		return nil, errors.Join(err, stop())
 	}
-	return []figure{
+	figures := []figure{
 		{name: "answer p50", unit: milliseconds, value: result.Answer.P50},
 		{name: "answer p99", unit: milliseconds, value: result.Answer.P99},
 		{name: "order-created pushed p50", unit: milliseconds, value: result.Created.P50, sense: atMost, limit: maxCreatedP50},
 		{name: "order-created pushed p99", unit: milliseconds, value: result.Created.P99, sense: atMost, limit: maxCreatedP99},
 		{name: "shipment-scheduled pushed p50", unit: milliseconds, value: result.Scheduled.P50, sense: atMost, limit: maxScheduledP50},
 		{name: "shipment-scheduled pushed p99", unit: milliseconds, value: result.Scheduled.P99, sense: atMost, limit: maxScheduledP99},
-	}, errors.Join(err, stop())
+	}
+	figures = append(figures, cpuAnOrder(cpuBefore, l.cpu(), result.Accepted)...)
+	return figures, errors.Join(err, stop())
 }

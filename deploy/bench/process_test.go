@@ -56,3 +56,12 @@ func TestInsertRate_CountsWhatIsStored(t *testing.T) {
 	require.LessOrEqual(t, rate, float64(stored)/0.2)
 	require.Positive(t, rate)
 }
+
+func TestCPUAnOrder_IsOfWhatWasUsedMeanwhile(t *testing.T) {
+	before := map[string]time.Duration{"inventory": 2 * time.Second}
+	after := map[string]time.Duration{"inventory": 3 * time.Second, partBroker: time.Second}
+	require.Equal(t, []figure{
+		{name: "CPU an order, inventory", unit: milliseconds, value: 10},
+		{name: "CPU an order, broker", unit: milliseconds, value: 10},
+	}, cpuAnOrder(before, after, 100))
+}

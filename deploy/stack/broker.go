@@ -57,6 +57,9 @@ func (k *Broker) String() string {
 	}
 }
 
+// Pid of the process, 0 of a broker that lives in this one or was there.
+func (k *Broker) Pid() int { return k.process.pid() }
+
 // startBroker gives what KAFKA_BROKERS names, or starts a broker of the kind with its data in dir.
 func (b *backends) startBroker(ctx context.Context) (*Broker, error) {
 	if list := b.env.get("KAFKA_BROKERS"); list != "" {

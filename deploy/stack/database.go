@@ -46,6 +46,9 @@ func (d *Database) String() string {
 	}
 }
 
+// Pid of the process, 0 of a database that was there.
+func (d *Database) Pid() int { return d.process.pid() }
+
 // Fast tells whether it is durable and fast enough for load; the Python edition is for a look.
 func (d *Database) Fast() bool { return d.program.kind != kindSecantusPython }
 

@@ -135,6 +135,14 @@ func (p *process) ended() bool {
 	}
 }
 
+// pid is 0 of a process that is gone or was never there.
+func (p *process) pid() int {
+	if p == nil || p.ended() {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
 // endError says how the process ended and what it said last.
 func (p *process) endError() error {
 	state := "ended by itself"

@@ -152,13 +152,7 @@ func (i *Instance) signal(s syscall.Signal) {
 }
 
 // Pid of the process, 0 when there is none.
-func (i *Instance) Pid() int {
-	p := i.current()
-	if p == nil || p.ended() {
-		return 0
-	}
-	return p.cmd.Process.Pid
-}
+func (i *Instance) Pid() int { return i.current().pid() }
 
 // Log is the path of the file that its output goes to.
 func (i *Instance) Log() string { return filepath.Join(i.stack.backends.logDir(), i.Name+".log") }
