@@ -52,8 +52,7 @@ test: check build ## run every test that this machine can run, and say which it 
 
 .PHONY: bench
 bench: check build ## measure it: tables with limits or peers beside the figures
-	@bin/orderctl prepare mongodb || true
-	@go run ./deploy/bench
+	@go run ./deploy/bench $(BENCH)
 
 # Every module in both worlds: in the workspace and alone.
 MODULES   := proto-events pkg $(addprefix services/,$(SERVICES)) deploy
@@ -95,6 +94,10 @@ mongodb: bin/orderctl ## build the fast local database once (SecantusDB; about 5
 kafka: bin/orderctl ## fetch Apache Kafka once (needs Java 17 and Maven)
 	@deploy/check.sh kafka
 	@bin/orderctl prepare kafka
+
+.PHONY: caddy
+caddy: bin/orderctl ## build Caddy once, the gateway of the compose file, for its tests (about 3 minutes)
+	@bin/orderctl prepare caddy
 
 # Go's own cache knows what is new.
 .PHONY: bin/orderctl

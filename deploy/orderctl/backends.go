@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -70,15 +71,17 @@ func (b *backendsCmd) Run(ctx context.Context, t *terminal) error {
 
 // prepareCmd fills the cache directory ahead of time.
 type prepareCmd struct {
-	What string `arg:"" enum:"kafka,mongodb" help:"kafka: fetch Apache Kafka (needs Java and Maven). mongodb: build SecantusDB where no faster database is here (needs Rust, CMake and a C compiler; about 5 minutes)."`
+	What string `arg:"" enum:"kafka,mongodb,caddy" help:"kafka: fetch Apache Kafka (needs Java and Maven). mongodb: build SecantusDB where no faster database is here (needs Rust, CMake and a C compiler; about 5 minutes). caddy: build the Caddy of the compose file (run it where deploy/tools is)."`
 }
 
 // Run prints where it is.
 func (p *prepareCmd) Run(ctx context.Context, t *terminal) error {
-	prepare := stack.PrepareKafka
-	if p.What == "mongodb" {
-		prepare = stack.PrepareMongoDB
-	}
+	prepare := map[string]func(context.Context, []string, stack.Progress) (string, error){
+		"kafka": stack.PrepareKafka, "mongodb": stack.PrepareMongoDB,
+		"caddy": func(ctx context.Context, environ []string, say stack.Progress) (string, error) {
+			return stack.PrepareCaddy(ctx, environ, filepath.Join("deploy", "tools"), say)
+		},
+	}[p.What]
 	path, err := prepare(ctx, t.environ, t.say)
 	if err != nil {
 		return err

@@ -141,7 +141,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// Below these paths a typing error must not be answered with the page.
 	if under(r.URL.Path, "/v1") || under(r.URL.Path, "/dev") {
-		writeProblem(w, problem{Status: http.StatusNotFound, Code: "not-found", Detail: "nothing is at " + r.URL.Path})
+		writeProblem(w, problem{Status: http.StatusNotFound, Code: "not_found", Detail: "nothing is at " + r.URL.Path})
 		return
 	}
 	g.page.ServeHTTP(w, r)
@@ -178,7 +178,7 @@ func (g *gateway) forward(w http.ResponseWriter, r *http.Request, service string
 				unavailable(w, service)
 				return
 			}
-			writeProblem(w, problem{Status: http.StatusBadGateway, Code: "bad-gateway", Detail: service + " gave no answer; whether it has done the work is unknown"})
+			writeProblem(w, problem{Status: http.StatusBadGateway, Code: "bad_gateway", Detail: service + " gave no answer; whether it has done the work is unknown"})
 		},
 	}
 	proxy.ServeHTTP(w, r)

@@ -45,7 +45,7 @@ func pageHandler(files fs.FS) http.Handler {
 			if name == "index.html" {
 				detail = "this orderctl was built without the page: run make build"
 			}
-			writeProblem(w, problem{Status: http.StatusNotFound, Code: "not-found", Detail: detail})
+			writeProblem(w, problem{Status: http.StatusNotFound, Code: "not_found", Detail: detail})
 			return
 		case err != nil:
 			writeProblem(w, problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "the page cannot be read"})

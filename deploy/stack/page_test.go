@@ -24,10 +24,10 @@ func TestPage_DeepLinksAreThePageAndMissingFilesAreNot(t *testing.T) {
 		"/orders/0193d2a0":   {200, "the page", "no-cache"},
 		"/index.html":        {200, "the page", "no-cache"},
 		"/assets/index.js":   {200, "code", "public, max-age=31536000, immutable"},
-		"/assets/gone.js":    {404, "not-found", "no-store"},
-		"/.gitignore":        {404, "not-found", "no-store"},
+		"/assets/gone.js":    {404, "not_found", "no-store"},
+		"/.gitignore":        {404, "not_found", "no-store"},
 		"/../../etc/passwd":  {200, "the page", "no-cache"},
-		"/assets/../secret.": {404, "not-found", "no-store"},
+		"/assets/../secret.": {404, "not_found", "no-store"},
 	} {
 		w := httptest.NewRecorder()
 		page.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))

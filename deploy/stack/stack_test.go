@@ -107,7 +107,7 @@ func TestStack_GatewayRoutesToEachService(t *testing.T) {
 		resp, body := get(t, s.GatewayURL+path)
 		require.Equal(t, http.StatusNotFound, resp.StatusCode, path)
 		require.Equal(t, "application/problem+json", resp.Header.Get("Content-Type"), path)
-		require.Contains(t, string(body), `"code":"not-found"`)
+		require.Contains(t, string(body), `"code":"not_found"`)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestStack_GatewaySaysWhichServiceIsAway(t *testing.T) {
 	s := startFake(t, Config{})
 	resp, body := get(t, s.GatewayURL+"/v1/stock/broken")
 	require.Equal(t, http.StatusBadGateway, resp.StatusCode, "it took the request and gave no answer")
-	require.Contains(t, string(body), `"code":"bad-gateway"`)
+	require.Contains(t, string(body), `"code":"bad_gateway"`)
 
 	for name, end := range map[string]func(*Instance){
 		"killed":  (*Instance).Kill,
