@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -42,7 +43,12 @@ func TestDrain_NobodyLosesAnything(t *testing.T) {
 		status, code := n.handshake(t, token, nil)
 		return status == 503 && code == "draining"
 	}, patience, time.Millisecond)
-	res := n.get(t.Context(), token, nil, "")
+	_, res, err := websocket.Dial(t.Context(), strings.Replace(n.url, "http", "ws", 1)+"/v1/events",
+		&websocket.DialOptions{Subprotocols: []string{"cloudevents.json", "bearer." + token}, HTTPClient: plain})
+	require.Error(t, err, "also who could be told in band")
+	res.Body.Close()
+	require.Equal(t, 503, res.StatusCode)
+	res = n.get(t.Context(), token, nil, "")
 	defer res.Body.Close()
 	require.Equal(t, 503, res.StatusCode)
 	require.NotEmpty(t, res.Header.Get("Retry-After"))
@@ -100,7 +106,7 @@ func TestDrain_InTheMiddleOfAReplay(t *testing.T) {
 	n := w.start("MAX_CONNECTION_AGE=4ms")
 	alice := someone()
 	token := w.token(alice)
-	const orders, each = 10, 150
+	const orders, each = 10, 300
 	var records []*kgo.Record
 	for i := 1; i <= each; i++ {
 		for o := range orders {
@@ -111,8 +117,8 @@ func TestDrain_InTheMiddleOfAReplay(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for part := range slices.Chunk(records[orders*each/2:], 10) {
-			w.produce(part...)
+		for _, r := range records[orders*each/2:] {
+			w.produce(r)
 		}
 	}()
 	for name, open := range map[string]func(after string) *client{

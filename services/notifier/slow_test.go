@@ -17,13 +17,13 @@ import (
 	events "github.com/orderwire/orderwire/proto-events"
 )
 
-// bulky publishes n events of an order with a long note each.
-func (w *world) bulky(order, customer string, n int) {
+// bulky publishes events of an order with these sequences, and a long note each.
+func (w *world) bulky(order, customer string, from, to int) {
 	w.t.Helper()
 	e, err := decodeRecord(record(w.t, events.OrderUpdated, order, customer, 1))
 	require.NoError(w.t, err)
 	var records []*kgo.Record
-	for i := 1; i <= n; i++ {
+	for i := from; i <= to; i++ {
 		e.ID, e.Sequence = uuid.NewString(), int64(i)
 		m := e.Data.ProtoReflect()
 		m.Set(m.Descriptor().Fields().ByName("note"), protoreflect.ValueOfString(strings.Repeat("x", 64<<10)))
@@ -45,7 +45,10 @@ func TestSlow_AClientCatchesUpFromTheLog(t *testing.T) {
 	other.untilType("notifier.subscribed")
 
 	const events = 300 // some 20 MB: far more than a queue and the buffers of a connection
-	w.bulky(order, alice, events)
+	const first = 20   // these are sent, though not read
+	w.bulky(order, alice, 1, first)
+	other.untilEvents(first)
+	w.bulky(order, alice, first+1, events)
 	require.Len(t, other.untilEvents(events), events)
 	require.NotContains(t, n.metrics(), "notifier_queue_overflows_total 0", "the test must meet an overflow")
 
@@ -71,7 +74,7 @@ func TestSlow_AClientThatReadsNothingIsGivenUp(t *testing.T) {
 	token := w.token(alice)
 	stuck := n.open(token, nil)
 	defer stuck.CloseNow() //nolint:errcheck // it may have ended
-	w.bulky(order, alice, 300)
+	w.bulky(order, alice, 1, 300)
 	require.Eventually(t, func() bool {
 		return contains(n.metrics(), `notifier_connections_closed_total{code="4508",transport="websocket"} 1`)
 	}, patience, 20*time.Millisecond)

@@ -134,7 +134,7 @@ func (l *Live) begin(ctx context.Context, reader *kafka.Reader) (cursor.Cursor, 
 			return cursor.Cursor{}, err
 		}
 		at = cursor.Cursor{Lineage: shape.lineage, Next: shape.position(newest)}
-		l.seq.start(at, nil)
+		l.seq.Start(at, nil)
 		l.heardAll(at.Next)
 		return at, nil
 	}
@@ -147,7 +147,7 @@ func (l *Live) begin(ctx context.Context, reader *kafka.Reader) (cursor.Cursor, 
 		l.log.Warn("events are gone before they were read", "topic", g.Topic, "partition", g.Partition, "reason", string(g.reason),
 			"from", g.From, "to", g.To)
 	}
-	l.seq.start(to, gaps)
+	l.seq.Start(to, gaps)
 	l.heardAll(to.Next)
 	return to, nil
 }

@@ -59,7 +59,7 @@ func newModel(t *rapid.T) *model {
 	lineage := cursor.Lineage{1, 2}
 	for i := range m.instances {
 		m.instances[i] = NewSequencer(NewMetrics(nil))
-		m.instances[i].start(cursor.Cursor{Lineage: lineage, Next: cursor.Position{make([]int64, modelPartitions), make([]int64, modelPartitions)}}, nil)
+		m.instances[i].Start(cursor.Cursor{Lineage: lineage, Next: cursor.Position{make([]int64, modelPartitions), make([]int64, modelPartitions)}}, nil)
 	}
 	begin, err := m.instances[0].Now()
 	require.NoError(t, err)
@@ -273,7 +273,7 @@ func TestFilter_NeverShowsWhatIsNotToBeSeen(t *testing.T) {
 	names := []string{"alice", "bob", "carol"}
 	rapid.Check(t, func(t *rapid.T) {
 		seq := NewSequencer(NewMetrics(nil))
-		seq.start(cursor.Cursor{Next: cursor.Position{{0}, {0}}}, nil)
+		seq.Start(cursor.Cursor{Next: cursor.Position{{0}, {0}}}, nil)
 		f := Filter{
 			Viewer: rapid.SampledFrom(names).Draw(t, "viewer"), Operator: rapid.Bool().Draw(t, "operator"),
 			Types:     rapid.SliceOfN(rapid.SampledFrom([]string{"order-*", "*", "shipment-*", "shipment-requested", "stock-reserved"}), 0, 3).Draw(t, "types"),
@@ -316,7 +316,7 @@ func TestFilter_NeverShowsWhatIsNotToBeSeen(t *testing.T) {
 // A client comes from a faster instance: what it has seen there is held back, and its cursor never goes back.
 func TestAttach_HoldsBackWhatWasSeenElsewhere(t *testing.T) {
 	seq := NewSequencer(NewMetrics(nil))
-	seq.start(cursor.Cursor{Next: cursor.Position{{3, 7}, {}}}, nil)
+	seq.Start(cursor.Cursor{Next: cursor.Position{{3, 7}, {}}}, nil)
 	sub := NewSubscription(Filter{Operator: true})
 	ahead := cursor.Cursor{Next: cursor.Position{{5, 7}, {}}}
 	target, attached, err := seq.Attach(sub, ahead, 0)

@@ -42,8 +42,8 @@ func (s *Sequencer) now() cursor.Cursor {
 	return cursor.Cursor{Lineage: s.at.Lineage, Next: s.at.Next.Clone()}
 }
 
-// start sets the first position, or another one after a gap: who is attached hears of it. New partitions begin at to.
-func (s *Sequencer) start(to cursor.Cursor, gaps []Gap) {
+// Start sets the first position, or another one after a gap: who is attached hears of it. New partitions begin at to.
+func (s *Sequencer) Start(to cursor.Cursor, gaps []Gap) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started = true

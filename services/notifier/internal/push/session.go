@@ -91,14 +91,20 @@ func (s *session) run(ctx context.Context, gaps []feed.Gap) {
 	if e == nil {
 		e = s.loop(ctx)
 	}
+	s.unsubscribe()
+	s.finish(*e)
+	s.hub.leave(s, *e)
+}
+
+// unsubscribe ends what flows into the session. What is queued stays, to be sent, but not when a replay is cut off: then
+// it lies behind a part that was not sent.
+func (s *session) unsubscribe() {
 	interrupted := s.replay != nil
 	s.stopReplay()
 	s.hub.seq.Detach(s.sub)
 	if interrupted {
-		s.sub.Take() // what it holds lies behind a part that was not sent
+		s.sub.Take()
 	}
-	s.finish(*e)
-	s.hub.leave(s, *e)
 }
 
 // begin greets.

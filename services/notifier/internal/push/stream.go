@@ -23,12 +23,11 @@ func (e *Entry) ServeStream(w http.ResponseWriter, r *http.Request) error {
 		return ErrDraining
 	}
 	defer s.hub.all.Done()
-	// The server's time-out for reading a request would end the stream; and a deadline that is left behind would meet the
-	// next request on this connection.
+	// The server's time-out for reading a request would end the stream. Of the deadlines for writing, the server itself
+	// clears what is left behind.
 	if err := out.control.SetReadDeadline(time.Time{}); err != nil {
 		s.hub.log.Debug("no read deadline here", "error", err)
 	}
-	defer func() { _ = out.control.SetWriteDeadline(time.Time{}) }() // where it cannot be set, none was
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
