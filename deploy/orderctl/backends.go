@@ -52,6 +52,7 @@ func (b *backendsCmd) Run(ctx context.Context, t *terminal) error {
 		"TEST_KAFKA_BROKERS="+strings.Join(backends.Broker.Brokers, ","),
 		"TEST_KAFKA_KIND="+backends.Broker.Kind,
 		"TEST_MONGODB_URI="+backends.Database.URI,
+		"TEST_MONGODB_KIND="+backends.Database.Kind,
 		"TEST_MONGOD_BINARY="+backends.Database.Path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = t.in, t.out, t.err
 	// The command ends with us, and gets time to end by itself: a terminal's Ctrl-C has reached it too.

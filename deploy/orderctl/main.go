@@ -46,7 +46,7 @@ type cli struct {
 	Stock    stockCmd    `cmd:"" help:"What there is."`
 	Shipment shipmentCmd `cmd:"" help:"Do what a carrier does."`
 	Load     loadCmd     `cmd:"" help:"Place orders at a rate or as fast as clients can, and measure."`
-	Backends backendsCmd `cmd:"" help:"Start a broker and a database, run a command with their addresses in TEST_KAFKA_BROKERS, TEST_KAFKA_KIND, TEST_MONGODB_URI and TEST_MONGOD_BINARY, and stop them."`
+	Backends backendsCmd `cmd:"" help:"Start a broker and a database, run a command with their addresses in TEST_KAFKA_BROKERS, TEST_KAFKA_KIND, TEST_MONGODB_URI, TEST_MONGODB_KIND and TEST_MONGOD_BINARY, and stop them."`
 	Prepare  prepareCmd  `cmd:"" help:"Fetch or build a broker or a database into the cache directory."`
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/orderwire/orderwire/pkg/mongodb"
@@ -39,6 +40,32 @@ func Mongo(t testing.TB) *mongo.Database {
 		}
 	})
 	return db
+}
+
+// Explain gives the plan that the database takes for a find: the command's fields behind its name, filter first. A
+// database whose plans are not MongoDB's skips the test: SecantusDB's Python edition scans where it has partial indexes.
+func Explain(t testing.TB, coll *mongo.Collection, find bson.D) string {
+	t.Helper()
+	if os.Getenv("TEST_MONGODB_KIND") == "secantusd-py" {
+		t.Skip("SecantusDB's Python edition plans queries in its own way: make mongodb, or MONGODB_URI, gives another database")
+	}
+	command := append(bson.D{{Key: "find", Value: coll.Name()}}, find...)
+	var plan struct {
+		Planner struct {
+			Winning bson.Raw `bson:"winningPlan"`
+		} `bson:"queryPlanner"`
+	}
+	err := coll.Database().RunCommand(t.Context(), bson.D{
+		{Key: "explain", Value: command}, {Key: "verbosity", Value: "queryPlanner"},
+	}).Decode(&plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := bson.MarshalExtJSON(plan.Planner.Winning, false, false)
+	if err != nil {
+		t.Fatalf("no winning plan: %v", err)
+	}
+	return string(raw)
 }
 
 // Kafka gives the bootstrap addresses of the test's broker. Topics are shared with other tests: make names of your own.

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -84,7 +83,7 @@ func TestStore_EveryQueryHasAnIndex(t *testing.T) {
 		"by several's keys":   {{Key: "filter", Value: byKeyFilter(map[string]bson.A{"c-1": {"k-1"}, "c-2": {"k-2"}})}},
 		"(control) by a note": {{Key: "filter", Value: bson.D{{Key: "note", Value: "x"}}}},
 	} {
-		plan := explain(t, s.list, find)
+		plan := testbackend.Explain(t, s.list, find)
 		if name == "(control) by a note" {
 			require.Contains(t, plan, "COLLSCAN", "the test sees a scan where there is one")
 			continue
@@ -92,26 +91,6 @@ func TestStore_EveryQueryHasAnIndex(t *testing.T) {
 		require.NotContains(t, plan, "COLLSCAN", name)
 		require.NotContains(t, plan, `"SORT"`, name)
 	}
-}
-
-func explain(t *testing.T, coll *mongo.Collection, find bson.D) string {
-	t.Helper()
-	command := append(bson.D{{Key: "find", Value: coll.Name()}}, find...)
-	var plan bson.M
-	require.NoError(t, coll.Database().RunCommand(t.Context(), bson.D{
-		{Key: "explain", Value: command}, {Key: "verbosity", Value: "queryPlanner"},
-	}).Decode(&plan))
-	planner, ok := plan["queryPlanner"].(bson.D)
-	require.True(t, ok, "%v", plan)
-	for _, e := range planner {
-		if e.Key == "winningPlan" {
-			raw, err := bson.MarshalExtJSON(e.Value, false, false)
-			require.NoError(t, err)
-			return string(raw)
-		}
-	}
-	t.Fatalf("no winning plan in %v", plan)
-	return ""
 }
 
 func TestPlace_AnotherInstancesTwinIsFound(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/orderwire/orderwire/pkg/testbackend"
 	"github.com/orderwire/orderwire/services/shipping/internal/shipment"
@@ -151,7 +150,7 @@ func TestStore_EveryQueryHasAnIndex(t *testing.T) {
 		"due":                {due, "status_1_due_1"},
 		"(control) by a fee": {bson.D{{Key: "filter", Value: bson.D{{Key: "rate.cost", Value: 1}}}}, ""},
 	} {
-		plan := explain(t, s.list, c.find)
+		plan := testbackend.Explain(t, s.list, c.find)
 		if c.index == "" {
 			require.Contains(t, plan, "COLLSCAN", "the test sees a scan where there is one")
 			continue
@@ -160,24 +159,4 @@ func TestStore_EveryQueryHasAnIndex(t *testing.T) {
 		require.NotContains(t, plan, `"SORT"`, name)
 		require.Contains(t, plan, `"indexName":"`+c.index+`"`, name)
 	}
-}
-
-func explain(t *testing.T, coll *mongo.Collection, find bson.D) string {
-	t.Helper()
-	command := append(bson.D{{Key: "find", Value: coll.Name()}}, find...)
-	var plan bson.M
-	require.NoError(t, coll.Database().RunCommand(t.Context(), bson.D{
-		{Key: "explain", Value: command}, {Key: "verbosity", Value: "queryPlanner"},
-	}).Decode(&plan))
-	planner, ok := plan["queryPlanner"].(bson.D)
-	require.True(t, ok, "%v", plan)
-	for _, e := range planner {
-		if e.Key == "winningPlan" {
-			raw, err := bson.MarshalExtJSON(e.Value, false, false)
-			require.NoError(t, err)
-			return string(raw)
-		}
-	}
-	t.Fatalf("no winning plan in %v", plan)
-	return ""
 }
