@@ -15,12 +15,15 @@ type backends struct {
 	env       environment
 	dir       string
 	kafka     string
-	ephemeral bool // free ports, data not kept
-	build     bool // build the fast database where it is missing and can be built
+	ephemeral bool // data not kept
+	freePorts bool
+	link      func(name, upstream string) (string, error) // Config.Link
+	build     bool                                        // build the fast database where it is missing and can be built
 	pids      *pidFile
 	ports     ports
 	// The ports that are needed.
-	broker, controller, database int
+	brokers  []brokerPorts
+	database int
 
 	say   Progress
 	onEnd func(error) // hears of one that has ended by itself
@@ -33,19 +36,51 @@ func (b *backends) logDir() string { return filepath.Join(b.dir, "logs") }
 func (b *backends) takePorts() error {
 	var err error
 	if b.env.get("KAFKA_BROKERS") == "" {
-		if b.broker, err = b.ports.take(portKafka, b.env, b.ephemeral, "the broker"); err != nil {
+		if err = b.takeBrokerPorts(); err != nil {
 			return err
-		}
-		if b.kafka == KafkaApache {
-			if b.controller, err = b.ports.take(portKafkaController, b.env, b.ephemeral, "the broker's controller"); err != nil {
-				return err
-			}
 		}
 	}
 	if b.env.get("MONGODB_URI") == "" {
-		b.database, err = b.ports.take(portMongoDB, b.env, b.ephemeral, "the database")
+		b.database, err = b.ports.take(portMongoDB, b.env, b.freePorts, "the database")
 	}
 	return err
+}
+
+// takeBrokerPorts gives the first node the ports that people know, the others any.
+func (b *backends) takeBrokerPorts() error {
+	nodes := 1
+	if b.kafka == KafkaCluster {
+		nodes = clusterSize
+	}
+	for n := range nodes {
+		var p brokerPorts
+		var err error
+		if p.client, err = b.ports.take(portKafka, b.env, b.freePorts || n > 0, "the broker"); err != nil {
+			return err
+		}
+		if b.kafka != KafkaFake {
+			if p.controller, err = b.ports.take(portKafkaController, b.env, b.freePorts || n > 0, "the broker's controller"); err != nil {
+				return err
+			}
+			if p.internal, err = b.ports.free(); err != nil {
+				return err
+			}
+		}
+		b.brokers = append(b.brokers, p)
+	}
+	return nil
+}
+
+// linked gives the address at which others are to find the part that listens at upstream.
+func (b *backends) linked(name, upstream string) (string, error) {
+	if b.link == nil {
+		return upstream, nil
+	}
+	addr, err := b.link(name, upstream)
+	if err != nil {
+		return "", fmt.Errorf("link %s: %w", name, err)
+	}
+	return addr, nil
 }
 
 // start starts both at once: a JVM and a database take seconds each.
@@ -75,7 +110,7 @@ func (b *backends) start(ctx context.Context) (*Broker, *Database, error) {
 // BackendsConfig says which broker and database tests want.
 type BackendsConfig struct {
 	Environ []string
-	Kafka   string // KafkaFake or KafkaApache; KAFKA_BROKERS in Environ wins
+	Kafka   string // KafkaFake, KafkaApache or KafkaCluster; KAFKA_BROKERS in Environ wins
 	Fast    bool   // build the fast database where it is missing and can be built; MONGODB_URI in Environ wins
 	Say     Progress
 }
@@ -95,7 +130,7 @@ func StartBackends(ctx context.Context, c BackendsConfig) (*Backends, error) {
 		return nil, err
 	}
 	b := &backends{
-		env: c.Environ, dir: dir.path, kafka: c.Kafka, ephemeral: true, build: c.Fast, pids: dir.pids, say: c.Say,
+		env: c.Environ, dir: dir.path, kafka: c.Kafka, ephemeral: true, freePorts: true, build: c.Fast, pids: dir.pids, say: c.Say,
 		onEnd: func(err error) { c.Say("%v", err) },
 	}
 	broker, database, err := b.start(ctx)

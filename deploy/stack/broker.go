@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -22,8 +22,9 @@ const kafkaVersion = "4.3.0"
 
 // The kinds of brokers that can be started.
 const (
-	KafkaFake   = "kfake"  // inside this process, nothing to install
-	KafkaApache = "apache" // Apache Kafka in a JVM
+	KafkaFake    = "kfake"   // inside this process, nothing to install
+	KafkaApache  = "apache"  // Apache Kafka in a JVM
+	KafkaCluster = "cluster" // Apache Kafka in three JVMs, every record in each of them
 )
 
 //go:embed kafka/pom.xml
@@ -31,25 +32,31 @@ var kafkaPom []byte
 
 // Broker is a running Kafka: one that the stack has started, or one that was there.
 type Broker struct {
-	Brokers []string
-	Kind    string // kfake, apache or external
+	Brokers []string // as clients are told
+	Kind    string   // kfake, apache, cluster or external
 
-	port, controller int
-	dir              string
-	logDir           string
-	libs             string
-	ephemeral        bool
-	pids             *pidFile
-	onEnd            func(error)
-	process          *process       // apache
-	cluster          *kfake.Cluster // kfake
+	ports     []brokerPorts
+	dir       string
+	logDir    string
+	ephemeral bool
+	pids      *pidFile
+	onEnd     func(error)
+	nodes     []*Node // apache and cluster
+
+	mu      sync.Mutex
+	cluster *kfake.Cluster // kfake
 }
+
+// brokerPorts are those of one node: for clients, for the controllers and for the other nodes.
+type brokerPorts struct{ client, controller, internal int }
 
 // String names the broker for people.
 func (k *Broker) String() string {
 	switch k.Kind {
 	case KafkaApache:
 		return "Apache Kafka " + kafkaVersion
+	case KafkaCluster:
+		return fmt.Sprintf("Apache Kafka %s, %d nodes", kafkaVersion, len(k.nodes))
 	case KafkaFake:
 		return "kfake"
 	default:
@@ -57,8 +64,23 @@ func (k *Broker) String() string {
 	}
 }
 
-// Pid of the process, 0 of a broker that lives in this one or was there.
-func (k *Broker) Pid() int { return k.process.pid() }
+// Pid of the first process, 0 of a broker that lives in this one or was there.
+func (k *Broker) Pid() int {
+	if len(k.nodes) == 0 {
+		return 0
+	}
+	return k.nodes[0].Pid()
+}
+
+// Nodes are the processes of Apache Kafka; none for the other kinds.
+func (k *Broker) Nodes() []*Node { return k.nodes }
+
+// Fake gives the kfake that runs, for its faults; nil for the other kinds, and while it is down.
+func (k *Broker) Fake() *kfake.Cluster {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.cluster
+}
 
 // startBroker gives what KAFKA_BROKERS names, or starts a broker of the kind with its data in dir.
 func (b *backends) startBroker(ctx context.Context) (*Broker, error) {
@@ -70,14 +92,22 @@ func (b *backends) startBroker(ctx context.Context) (*Broker, error) {
 		return k, nil
 	}
 	k := &Broker{
-		Kind: b.kafka, Brokers: []string{loopback(b.broker)}, port: b.broker, controller: b.controller,
-		dir: filepath.Join(b.dir, "kafka-"+b.kafka), logDir: b.logDir(), ephemeral: b.ephemeral, pids: b.pids, onEnd: b.onEnd,
+		Kind: b.kafka, ports: b.brokers, dir: filepath.Join(b.dir, "kafka-"+b.kafka), logDir: b.logDir(),
+		ephemeral: b.ephemeral, pids: b.pids, onEnd: b.onEnd,
 	}
-	if k.Kind == KafkaApache {
-		var err error
-		if k.libs, err = PrepareKafka(ctx, b.env, b.say); err != nil {
+	for n, ports := range k.ports {
+		advertised, err := b.linked(fmt.Sprintf("%s-%d", LinkBroker, n+1), loopback(ports.client))
+		if err != nil {
 			return nil, err
 		}
+		k.Brokers = append(k.Brokers, advertised)
+	}
+	if k.Kind != KafkaFake {
+		libs, err := PrepareKafka(ctx, b.env, b.say)
+		if err != nil {
+			return nil, err
+		}
+		k.makeNodes(libs)
 	}
 	if err := k.Start(ctx); err != nil {
 		return nil, err
@@ -92,98 +122,79 @@ func (k *Broker) Start(ctx context.Context) error {
 	}
 	switch k.Kind {
 	case KafkaFake:
-		cluster, err := kfake.NewCluster(kfake.Ports(k.port), kfake.ClusterID("orderwire-local"), kfake.DataDir(k.dir), kfake.SyncWrites())
-		if err != nil {
-			return fmt.Errorf("start the broker: %w", err)
-		}
-		k.cluster = cluster
-		return nil
-	case KafkaApache:
-		return k.startApache(ctx)
+		return k.startFake()
+	case KafkaApache, KafkaCluster:
+		return k.startNodes(ctx)
 	default:
 		return errors.New("the broker was not started here")
 	}
 }
 
+func (k *Broker) startFake() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	listen := func(network, address string) (net.Listener, error) {
+		l, err := net.Listen(network, address) //nolint:noctx // it never blocks
+		if err != nil {
+			return nil, err
+		}
+		return advertisedListener{l, k.Brokers[0]}, nil
+	}
+	cluster, err := kfake.NewCluster(kfake.Ports(k.ports[0].client), kfake.ListenFn(listen), kfake.ClusterID("orderwire-local"),
+		kfake.DataDir(k.dir), kfake.SyncWrites())
+	if err != nil {
+		return fmt.Errorf("start the broker: %w", err)
+	}
+	k.cluster = cluster
+	return nil
+}
+
+// advertisedListener tells kfake, which tells its clients where its listener says that it listens, another address.
+type advertisedListener struct {
+	net.Listener
+	addr string
+}
+
+// Addr is where clients are sent.
+func (l advertisedListener) Addr() net.Addr {
+	addr, err := net.ResolveTCPAddr("tcp", l.addr)
+	if err != nil { // a number, see loopback
+		return l.Listener.Addr()
+	}
+	return addr
+}
+
 // Stop ends the broker in good order; one that was not started here stays.
 func (k *Broker) Stop(ctx context.Context) {
-	switch {
-	case k.cluster != nil:
-		k.cluster.Close()
-		k.cluster = nil
-	case k.process != nil && k.ephemeral:
-		k.Kill() // its data is thrown away: no need to wait for a clean shutdown
-	case k.process != nil:
-		k.process.stop(ctx, 5*time.Second)
+	k.closeFake()
+	var all sync.WaitGroup
+	for _, n := range k.nodes {
+		all.Go(func() {
+			if k.ephemeral {
+				n.Kill() // its data is thrown away: no need to wait for a clean shutdown
+			} else {
+				n.Stop(ctx)
+			}
+		})
 	}
+	all.Wait()
 }
 
 // Kill ends the broker as a crash does; kfake, which lives in this process, can only be closed.
 func (k *Broker) Kill() {
-	switch {
-	case k.cluster != nil:
+	k.closeFake()
+	for _, n := range k.nodes {
+		n.Kill()
+	}
+}
+
+func (k *Broker) closeFake() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cluster != nil {
 		k.cluster.Close()
 		k.cluster = nil
-	case k.process != nil:
-		k.process.kill()
 	}
-}
-
-// startApache formats the data directory the first time and starts a combined broker and controller.
-func (k *Broker) startApache(ctx context.Context) error {
-	properties := filepath.Join(k.dir, "server.properties")
-	if err := os.WriteFile(properties, []byte(k.properties()), 0o644); err != nil {
-		return fmt.Errorf("start the broker: %w", err)
-	}
-	classpath := filepath.Join(k.libs, "*")
-	if !exists(filepath.Join(k.dir, "data", "meta.properties")) {
-		format := exec.CommandContext(ctx, "java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", classpath,
-			"kafka.tools.StorageTool", "format", "-t", clusterID, "-c", properties)
-		if out, err := format.CombinedOutput(); err != nil {
-			return fmt.Errorf("format the broker's directory: %w\n%s", err, out)
-		}
-	}
-	p, err := startProcess(command{
-		name: "kafka", path: "java", dir: k.dir, env: os.Environ(),
-		args:  []string{"-Xmx512m", "-XX:+UseSerialGC", "-cp", classpath, "kafka.Kafka", properties},
-		onEnd: k.onEnd,
-	}, k.logDir, k.pids)
-	if err != nil {
-		return err
-	}
-	k.process = p
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
-	defer cancel()
-	if err := p.awaitReady(ctx, func(ctx context.Context) error { return askBroker(ctx, k.Brokers) }); err != nil {
-		k.Kill()
-		return err
-	}
-	return nil
-}
-
-// clusterID is any UUID in URL-safe base64; the log of a cluster with another one is refused.
-const clusterID = "b3JkZXJ3aXJlLWxvY2Fs0A"
-
-func (k *Broker) properties() string {
-	broker, controller := loopback(k.port), loopback(k.controller)
-	return strings.Join([]string{
-		"process.roles=broker,controller",
-		"node.id=1",
-		"controller.quorum.voters=1@" + controller,
-		"listeners=PLAINTEXT://" + broker + ",CONTROLLER://" + controller,
-		"advertised.listeners=PLAINTEXT://" + broker,
-		"controller.listener.names=CONTROLLER",
-		"inter.broker.listener.name=PLAINTEXT",
-		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-		"log.dirs=" + filepath.Join(k.dir, "data"),
-		"auto.create.topics.enable=false",
-		"offsets.topic.replication.factor=1",
-		"offsets.topic.num.partitions=4",
-		"transaction.state.log.replication.factor=1",
-		"transaction.state.log.min.isr=1",
-		"group.initial.rebalance.delay.ms=0",
-		"",
-	}, "\n")
 }
 
 // PrepareKafka makes sure that Apache Kafka's libraries are in the cache and gives their directory.

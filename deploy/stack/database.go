@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -29,6 +31,8 @@ type Database struct {
 	logDir  string
 	pids    *pidFile
 	onEnd   func(error)
+
+	mu      sync.Mutex
 	process *process
 }
 
@@ -47,7 +51,13 @@ func (d *Database) String() string {
 }
 
 // Pid of the process, 0 of a database that was there.
-func (d *Database) Pid() int { return d.process.pid() }
+func (d *Database) Pid() int { return d.current().pid() }
+
+func (d *Database) current() *process {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.process
+}
 
 // Fast tells whether it is durable and fast enough for load; the Python edition is for a look.
 func (d *Database) Fast() bool { return d.program.kind != kindSecantusPython }
@@ -110,7 +120,9 @@ func (d *Database) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.mu.Lock()
 	d.process = p
+	d.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + loopback(d.port)).SetDirect(true).
@@ -176,15 +188,27 @@ func (d *Database) endOrphans(ctx context.Context, admin *mongo.Database) error 
 
 // Stop ends the program in good order; one that was not started here stays.
 func (d *Database) Stop(ctx context.Context) {
-	if d.process != nil {
-		d.process.stop(ctx, 1500*time.Millisecond)
+	if p := d.current(); p != nil {
+		p.stop(ctx, 1500*time.Millisecond)
 	}
 }
 
 // Kill ends the program as a crash does.
 func (d *Database) Kill() {
-	if d.process != nil {
-		d.process.kill()
+	if p := d.current(); p != nil {
+		p.kill()
+	}
+}
+
+// Pause stops the program in its tracks (SIGSTOP); it keeps its connections. Resume lets it go on.
+func (d *Database) Pause() { d.signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (d *Database) Resume() { d.signal(syscall.SIGCONT) }
+
+func (d *Database) signal(s syscall.Signal) {
+	if p := d.current(); p != nil {
+		p.signal(s)
 	}
 }
 

@@ -65,10 +65,11 @@ type Instance struct {
 }
 
 // Start starts the process, also again after Stop or Kill, waits until it is ready, and lets the gateway send to it.
-func (i *Instance) Start(ctx context.Context) error {
+// More environment counts for this process only.
+func (i *Instance) Start(ctx context.Context, env ...string) error {
 	begin := time.Now()
 	p, err := startProcess(command{
-		name: i.Name, path: filepath.Join(i.stack.binDir, i.Service), env: i.env, watch: true, onEnd: i.stack.fail,
+		name: i.Name, path: filepath.Join(i.stack.binDir, i.Service), env: i.env.with(env...), watch: true, onEnd: i.stack.fail,
 	}, i.stack.backends.logDir(), i.stack.backends.pids)
 	if err != nil {
 		return err

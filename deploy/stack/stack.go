@@ -24,13 +24,24 @@ type Config struct {
 	// DataDir keeps data and logs. Empty: a temporary directory, free ports and a broker of its own whatever the
 	// environment says, and nothing is left behind.
 	DataDir string
-	// Kafka is KafkaFake or KafkaApache, unless KAFKA_BROKERS names a cluster.
+	// FreePorts takes free ones whatever the environment says; without a DataDir that is so in any case.
+	FreePorts bool
+	// Kafka is KafkaFake, KafkaApache or KafkaCluster, unless KAFKA_BROKERS names a cluster.
 	Kafka string
+	// Link, where set, may put something between two parts: it hears of a link (see LinkBroker and LinkDatabase) and where
+	// its upstream listens, and gives the address that the other side is told.
+	Link func(name, upstream string) (string, error)
 	// Build builds the fast database where it is missing and can be built.
 	Build bool
 	// Say hears of each step that takes a while; may be nil.
 	Say Progress
 }
+
+// The links that Config.Link hears of: LinkBroker-1 and on, a node each, and LinkDatabase-<service>.
+const (
+	LinkBroker   = "broker"
+	LinkDatabase = "database"
+)
 
 // Stack is a running Orderwire.
 type Stack struct {
@@ -43,10 +54,12 @@ type Stack struct {
 	binDir    string
 	directory *directory
 	env       environment // of every service
-	gateway   *gateway
-	serving   sync.WaitGroup
-	logFile   *os.File
-	suffix    string // of database names, when they must be this run's own
+	// databaseURI of each service that has a database.
+	databaseURI map[string]string
+	gateway     *gateway
+	serving     sync.WaitGroup
+	logFile     *os.File
+	suffix      string // of database names, when they must be this run's own
 
 	mu        sync.Mutex
 	instances []*Instance
@@ -101,8 +114,8 @@ func (s *Stack) open(c Config) error {
 	}
 	s.Dir = s.directory.path
 	s.backends = &backends{
-		env: env, dir: s.Dir, kafka: c.Kafka, ephemeral: ephemeral, build: c.Build, pids: s.directory.pids, say: c.Say,
-		onEnd: s.fail,
+		env: env, dir: s.Dir, kafka: c.Kafka, ephemeral: ephemeral, freePorts: ephemeral || c.FreePorts, build: c.Build,
+		pids: s.directory.pids, say: c.Say, onEnd: s.fail, link: c.Link,
 	}
 	return nil
 }
@@ -119,7 +132,7 @@ func (s *Stack) start(ctx context.Context, c Config) error {
 	s.gateway = newGateway(slog.New(slog.NewJSONHandler(s.logFile, nil)), pageHandler(builtPage()))
 
 	// All ports first: a taken one is told at once, not after the slow steps.
-	gatewayPort, err := s.backends.ports.take(portGateway, s.backends.env, s.backends.ephemeral, "the gateway")
+	gatewayPort, err := s.backends.ports.take(portGateway, s.backends.env, s.backends.freePorts, "the gateway")
 	if err != nil {
 		return err
 	}
@@ -157,11 +170,11 @@ func (s *Stack) start(ctx context.Context, c Config) error {
 // instance notes one more instance of the service, with ports of its own.
 func (s *Stack) instance(svc service, name string) (*Instance, error) {
 	extra := name != svc.name
-	http, err := s.backends.ports.take(svc.http, s.backends.env, s.backends.ephemeral || extra, svc.name)
+	http, err := s.backends.ports.take(svc.http, s.backends.env, s.backends.freePorts || extra, svc.name)
 	if err != nil {
 		return nil, err
 	}
-	admin, err := s.backends.ports.take(svc.admin, s.backends.env, s.backends.ephemeral || extra, svc.name+"'s admin port")
+	admin, err := s.backends.ports.take(svc.admin, s.backends.env, s.backends.freePorts || extra, svc.name+"'s admin port")
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +190,15 @@ func (s *Stack) instance(svc service, name string) (*Instance, error) {
 
 // Add starts one more instance of a service on free ports, with more environment for it.
 func (s *Stack) Add(ctx context.Context, name string, env ...string) (*Instance, error) {
+	i, err := s.Prepare(name, env...)
+	if err != nil {
+		return nil, err
+	}
+	return i, i.Start(ctx)
+}
+
+// Prepare makes one more instance of a service as Add does, and leaves it to the caller to start it.
+func (s *Stack) Prepare(name string, env ...string) (*Instance, error) {
 	for _, svc := range services {
 		if svc.name != name {
 			continue
@@ -186,7 +208,7 @@ func (s *Stack) Add(ctx context.Context, name string, env ...string) (*Instance,
 			return nil, err
 		}
 		i.env = s.environmentOf(svc, i).with(env...)
-		return i, i.Start(ctx)
+		return i, nil
 	}
 	return nil, fmt.Errorf("no service is called %q", name)
 }
@@ -253,7 +275,31 @@ func (s *Stack) settings(c Config) error {
 	if c.DataDir != "" {
 		env = env.withDefault("CARRIER_DISPATCH_AFTER", "20s").withDefault("CARRIER_DELIVER_AFTER", "40s")
 	}
+	if s.Broker.Kind == KafkaCluster {
+		env = env.withDefault("KAFKA_TOPIC_REPLICATION", "3").withDefault("KAFKA_TOPIC_MIN_ISR", "2")
+	}
 	s.env = env
+	return s.linkDatabase()
+}
+
+// linkDatabase says where each service finds its database. With something in between, the driver must not ask the
+// server where it is: it would go there past it.
+func (s *Stack) linkDatabase() error {
+	s.databaseURI = map[string]string{}
+	for _, svc := range services {
+		if svc.database == "" {
+			continue
+		}
+		s.databaseURI[svc.name] = s.Database.URI
+		if s.backends.link == nil || s.Database.Kind == "external" {
+			continue
+		}
+		addr, err := s.backends.linked(LinkDatabase+"-"+svc.name, loopback(s.Database.port))
+		if err != nil {
+			return err
+		}
+		s.databaseURI[svc.name] = "mongodb://" + addr + "/?directConnection=true"
+	}
 	return nil
 }
 
@@ -261,7 +307,7 @@ func (s *Stack) environmentOf(svc service, i *Instance) environment {
 	env := s.env.with("HTTP_ADDR="+i.addr, "ADMIN_ADDR="+strings.TrimPrefix(i.AdminURL, "http://"),
 		"KAFKA_GROUP_INSTANCE_ID="+i.Name)
 	if svc.database != "" {
-		env = env.with("MONGODB_DATABASE=" + svc.database + s.suffix)
+		env = env.with("MONGODB_DATABASE="+svc.database+s.suffix, "MONGODB_URI="+s.databaseURI[svc.name])
 	}
 	return env
 }
