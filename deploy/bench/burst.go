@@ -19,7 +19,7 @@ const (
 // measureBurst lets clients place orders as fast as they are answered, and waits until the last one is scheduled. Its
 // peer, InsertOne of the very same documents, is measured before and after it.
 func measureBurst(ctx context.Context, l *lab) ([]figure, error) {
-	if _, err := l.load(ctx, load.Config{Clients: burstClients, Orders: l.sizes.warmUp}); err != nil {
+	if err := l.warmUp(ctx, load.Config{Clients: burstClients}); err != nil {
 		return nil, err
 	}
 	before, err := l.insertOne(ctx)

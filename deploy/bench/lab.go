@@ -25,12 +25,14 @@ type lab struct {
 	gateway  bool   // clients go through the gateway
 	profiles string // directory; "": none are taken
 	started  bool   // the figures of the first start are taken
+	warm     bool   // the first, long warm-up is done
 }
 
 // sizes bound each measurement in count and time.
 type sizes struct {
 	settle  time.Duration // before memory is read
-	warmUp  int           // orders
+	first   int           // orders of the first warm-up, as fast as they are answered
+	warmUp  int           // orders of each further one
 	latency time.Duration // at the rate
 	burst   int           // orders
 	peer    time.Duration // of InsertOne, before and after the burst
@@ -39,8 +41,8 @@ type sizes struct {
 }
 
 var (
-	fullSizes  = sizes{5 * time.Second, 300, 20 * time.Second, 15_000, 3 * time.Second, 60 * time.Second, 20 * time.Minute}
-	quickSizes = sizes{2 * time.Second, 100, 3 * time.Second, 2_000, time.Second, 30 * time.Second, 5 * time.Minute}
+	fullSizes  = sizes{5 * time.Second, 6_000, 300, 20 * time.Second, 15_000, 3 * time.Second, 60 * time.Second, 20 * time.Minute}
+	quickSizes = sizes{2 * time.Second, 500, 100, 3 * time.Second, 2_000, time.Second, 30 * time.Second, 5 * time.Minute}
 )
 
 // load places orders. An order that was refused or never seen scheduled is an error beside the result: then the
@@ -55,6 +57,22 @@ func (l *lab) load(ctx context.Context, c load.Config) (load.Result, error) {
 		return result, err
 	}
 	return result, errors.Join(refused(result), l.unseen(ctx, result))
+}
+
+// warmUp places orders that do not count, in the way of the measurement that follows. The first time they are many: a
+// broker in a fresh JVM takes several times its processor time until its hot code is compiled.
+func (l *lab) warmUp(ctx context.Context, c load.Config) error {
+	if !l.warm {
+		if _, err := l.load(ctx, load.Config{Clients: burstClients, Orders: l.sizes.first, Duration: time.Minute}); err != nil {
+			return fmt.Errorf("first warm-up: %w", err)
+		}
+		l.warm = true
+	}
+	c.Orders = l.sizes.warmUp
+	if _, err := l.load(ctx, c); err != nil {
+		return fmt.Errorf("warm-up: %w", err)
+	}
+	return nil
 }
 
 // refused tells which answers were errors.

@@ -17,8 +17,7 @@ const (
 
 // measureLatency places orders at a fixed rate, after a warm-up that does not count.
 func measureLatency(ctx context.Context, l *lab) ([]figure, error) {
-	warmUp := load.Config{Clients: 64, Rate: latencyRate, Orders: l.sizes.warmUp}
-	if _, err := l.load(ctx, warmUp); err != nil {
+	if err := l.warmUp(ctx, load.Config{Clients: 64, Rate: latencyRate}); err != nil {
 		return nil, err
 	}
 	cpuBefore := l.cpu()
