@@ -74,7 +74,7 @@ func TestSubscribe_ReplacesTheSubscription(t *testing.T) {
 func TestToken_EndsTheSessionUnlessItIsRefreshed(t *testing.T) {
 	w := fake(t)
 	n := w.start()
-	token := func() string { return w.tokenFor("alice", false, 1500*time.Millisecond) }
+	token := func() string { return w.tokenFor("alice", false, 3*time.Second) }
 	lapsing, stream, refreshed := n.dial(token(), nil), n.stream(token(), nil, ""), n.dial(token(), nil)
 	refreshed.untilType("notifier.subscribed")
 	refreshed.say("notifier.refresh", map[string]any{"token": w.token("alice")})
@@ -159,7 +159,7 @@ func TestAge_SendsClientsElsewhere(t *testing.T) {
 
 func TestPing_ASilentClientIsNoticed(t *testing.T) {
 	w := fake(t)
-	n := w.start("PING_INTERVAL=20ms", "PONG_TIMEOUT=50ms")
+	n := w.start("PING_INTERVAL=20ms", "PONG_TIMEOUT=1s")
 	deaf := n.open(w.token("deaf"), nil) // nobody reads, so nobody answers pings
 	defer deaf.CloseNow()                //nolint:errcheck // it may have ended
 	answering := n.dial(w.token("alice"), nil)

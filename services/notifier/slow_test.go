@@ -69,7 +69,7 @@ func TestSlow_AClientCatchesUpFromTheLog(t *testing.T) {
 // One that reads nothing at all is given up, and can resume.
 func TestSlow_AClientThatReadsNothingIsGivenUp(t *testing.T) {
 	w := fake(t)
-	n := w.start("SLOW_CLIENT_TIMEOUT=300ms")
+	n := w.start("SLOW_CLIENT_TIMEOUT=1s")
 	alice, order := someone(), uuid.NewString()
 	token := w.token(alice)
 	stuck := n.open(token, nil)
