@@ -21,10 +21,14 @@ func deadLetters(t *testing.T, s *system) {
 	key := uuid.NewString()
 	cloudEvent := func(typ, source string) []kgo.RecordHeader {
 		return []kgo.RecordHeader{
-			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte(uuid.NewString())},
-			{Key: "ce_type", Value: []byte(typ)}, {Key: "ce_source", Value: []byte(source)},
-			{Key: "ce_subject", Value: []byte(key)}, {Key: "ce_time", Value: []byte(time.Now().UTC().Format(time.RFC3339))},
-			{Key: "ce_sequence", Value: []byte("0000000001")}, {Key: "ce_customerid", Value: []byte("mallory")},
+			{Key: "ce_specversion", Value: []byte("1.0")},
+			{Key: "ce_id", Value: []byte(uuid.NewString())},
+			{Key: "ce_type", Value: []byte(typ)},
+			{Key: "ce_source", Value: []byte(source)},
+			{Key: "ce_subject", Value: []byte(key)},
+			{Key: "ce_time", Value: []byte(time.Now().UTC().Format(time.RFC3339))},
+			{Key: "ce_sequence", Value: []byte("0000000001")},
+			{Key: "ce_customerid", Value: []byte("mallory")},
 			{Key: "content-type", Value: []byte("application/protobuf")},
 		}
 	}
@@ -37,7 +41,8 @@ func deadLetters(t *testing.T, s *system) {
 	}
 	ignored := []*kgo.Record{ // an unknown type, no headers at all, an empty record: somebody else's business
 		{Topic: "order-events", Headers: cloudEvent("invoice-created", "billing")},
-		{Topic: "shipping-events"}, {Topic: "order-events", Key: []byte{}, Value: []byte{}},
+		{Topic: "shipping-events"},
+		{Topic: "order-events", Key: []byte{}, Value: []byte{}},
 	}
 	written := map[string]*kgo.Record{}
 	for dlq, r := range garbage {
