@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 )
 
@@ -204,8 +206,11 @@ func TestLimits_OfWhatAClientSays(t *testing.T) {
 		"not UTF-8": {func(c *client) { c.sayRaw([]byte{'"', 0xff, '"'}) }, 1007},
 		"binary":    {func(c *client) { c.sayBinary() }, 1003},
 		"too much": {func(c *client) {
+			message := fmt.Appendf(nil, `{"specversion":"1.0","id":"1","source":"t","type":"notifier.refresh","data":{"token":%q}}`, w.token("alice"))
 			for range 40 {
-				c.say("notifier.refresh", map[string]any{"token": w.token("alice")})
+				if c.socket.Write(t.Context(), websocket.MessageText, message) != nil {
+					return // the end has come already
+				}
 			}
 		}, 1008},
 	} {

@@ -36,7 +36,7 @@ type Hub struct {
 	mu       sync.Mutex
 	sessions map[*session]struct{}
 	held     int            // places, with and without a session
-	perName  map[string]int // places by customer
+	perName  map[string]int // places by customer, operators aside
 	draining bool
 	all      sync.WaitGroup // sessions
 }
@@ -83,7 +83,9 @@ func (h *Hub) admit(p auth.Principal) error {
 		}
 	}
 	h.held++
-	h.perName[p.Customer]++
+	if !p.Operator {
+		h.perName[p.Customer]++
+	}
 	return nil
 }
 
@@ -92,6 +94,9 @@ func (h *Hub) dismiss(p auth.Principal) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.held--
+	if p.Operator {
+		return
+	}
 	if h.perName[p.Customer]--; h.perName[p.Customer] == 0 {
 		delete(h.perName, p.Customer)
 	}
