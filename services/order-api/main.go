@@ -22,6 +22,7 @@ import (
 	"github.com/orderwire/orderwire/pkg/service"
 	"github.com/orderwire/orderwire/pkg/web"
 	events "github.com/orderwire/orderwire/proto-events"
+	"github.com/orderwire/orderwire/services/order-api/internal/age"
 	"github.com/orderwire/orderwire/services/order-api/internal/api"
 	"github.com/orderwire/orderwire/services/order-api/internal/consumer"
 	"github.com/orderwire/orderwire/services/order-api/internal/store"
@@ -93,6 +94,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	app.Go("producer", producer.Run)
 	app.Go("relay", relay.Run)
 	app.Go("store", orders.Run)
+	app.Go("age", age.New(orders, store.Moving(), app.Log, app.Metrics).Run)
 	app.Go("consumer", func(ctx context.Context) error { return consume(ctx, conf.Kafka, group, member) })
 	app.Go("http", web.Serve(conf.Web, server))
 	return app.Run(ctx)

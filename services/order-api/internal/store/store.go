@@ -46,6 +46,9 @@ type document struct {
 	Order           order.Order `bson:",inline"`
 	// Status repeats what the facts amount to, for queries.
 	Status string `bson:"status"`
+	// Waiting repeats since when the order is in its state, for the states beyond the first that it must leave again;
+	// nil in the others: while it is pending its creation says it.
+	Waiting *waiting `bson:"waiting"`
 	// Idempotency is the key of the request that placed the order, nil without one.
 	Idempotency *idempotency `bson:"idempotency"`
 }
@@ -100,6 +103,11 @@ func (s *Store) EnsureIndexes(ctx context.Context) error {
 		mongo.IndexModel{Keys: bson.D{{Key: "customerId", Value: 1}, newestFirst}},
 		mongo.IndexModel{Keys: bson.D{{Key: "customerId", Value: 1}, {Key: "status", Value: 1}, newestFirst}},
 		mongo.IndexModel{Keys: bson.D{{Key: "status", Value: 1}, newestFirst}},
+		mongo.IndexModel{
+			Keys: longestWaiting,
+			Options: options.Index().SetName("waiting").
+				SetPartialFilterExpression(bson.D{{Key: "waiting.since", Value: bson.D{{Key: "$exists", Value: true}}}}),
+		},
 	)
 	if err := mongodb.EnsureIndexes(ctx, s.list, models...); err != nil {
 		return fmt.Errorf("create the indexes of orders: %w", err)
@@ -116,7 +124,7 @@ func (d *document) publish(before *eventspb.Order, at time.Time, trace string, h
 	if at = order.Now(at); at.After(o.UpdatedAt) { // clocks differ between instances
 		o.UpdatedAt = at
 	}
-	d.Status = events.Word(o.Status())
+	d.enter(o.Status(), o.UpdatedAt)
 	snapshot := o.Snapshot()
 	for i, typ := range types {
 		id, err := uuid.NewV7()
