@@ -63,13 +63,18 @@ func newLanes(l limits) *lanes {
 }
 
 // offer takes over what is new in a view of document id, as far as there is room, and tells how many entries it took
-// and whether it left some out. What is left out stays stored, and is in every later view.
-func (l *lanes) offer(id string, view []Entry) (taken int, full bool) {
+// and how many it left out. What is left out stays stored, and is in every later view. A view that is in two parts,
+// what a writer read and what it appended, is offered at once: what is left out of the first holds back the second.
+func (l *lanes) offer(id string, view []Entry) (taken, left int) {
 	var stopped map[string]bool // topics with an entry left out: nothing newer may pass it
 	for _, e := range view {
 		key := laneKey{id, e.Topic}
 		ln := l.byKey[key]
-		if ln != nil && e.Sequence <= ln.high || stopped[e.Topic] {
+		switch {
+		case ln != nil && e.Sequence <= ln.high:
+			continue
+		case stopped[e.Topic]:
+			left++
 			continue
 		}
 		size := e.size()
@@ -77,7 +82,8 @@ func (l *lanes) offer(id string, view []Entry) (taken int, full bool) {
 			if stopped == nil {
 				stopped = map[string]bool{}
 			}
-			stopped[e.Topic], full = true, true
+			stopped[e.Topic] = true
+			left++
 			continue
 		}
 		if ln == nil {
@@ -93,7 +99,7 @@ func (l *lanes) offer(id string, view []Entry) (taken int, full bool) {
 			l.ready.push(ln)
 		}
 	}
-	return taken, full
+	return taken, left
 }
 
 // next gives a lane whose first entry is to be sent now; its outcome must be told to done.

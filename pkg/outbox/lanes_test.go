@@ -260,15 +260,15 @@ func TestLanes_ALateViewRepeatsNothing(t *testing.T) {
 func TestLanes_RefuseWhatDoesNotFit(t *testing.T) {
 	big := Entry{ID: "1", Topic: "x", Sequence: 1, Body: make([]byte, 1000)}
 	l := newLanes(limits{entries: 10, bytes: 1500, sending: 10})
-	taken, full := l.offer("a", []Entry{big})
+	taken, left := l.offer("a", []Entry{big})
 	require.Equal(t, 1, taken)
-	require.False(t, full)
+	require.Zero(t, left)
 	next := big
 	next.Sequence = 2
 	small := Entry{ID: "3", Topic: "x", Sequence: 3}
-	taken, full = l.offer("a", []Entry{big, next, small})
+	taken, left = l.offer("a", []Entry{big, next, small})
 	require.Zero(t, taken, "nothing newer passes an entry that was left out")
-	require.True(t, full)
+	require.Equal(t, 2, left)
 }
 
 func TestLanes_RememberABoundedNumberOfIdleOnes(t *testing.T) {

@@ -22,7 +22,7 @@ func newMetrics(reg prometheus.Registerer, collection string) *metrics {
 		return f.NewCounter(prometheus.CounterOpts{Namespace: "outbox", Name: name, Help: help})
 	}
 	return &metrics{
-		pending:   gauge("pending_documents", "Documents with stored entries, counted to 10000."),
+		pending:   gauge("pending_documents", "Documents with stored entries, counted to 1000."),
 		oldest:    gauge("oldest_seconds", "Age of the oldest stored entry."),
 		queued:    gauge("queued_entries", "Entries in memory that are not acknowledged."),
 		sending:   gauge("sending_entries", "Entries with the producer."),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,19 +64,21 @@ func (r *Relay) Offer(id string, older, fresh []Entry) {
 	if r.draining {
 		return
 	}
-	r.offer(id, older)
-	if taken, full := r.offer(id, fresh); full {
-		r.metrics.overflow.Add(float64(len(fresh) - taken))
+	view := older
+	if len(fresh) > 0 {
+		view = append(slices.Clip(older), fresh...) // at once: see lanes.offer
 	}
+	_, left := r.offer(id, view)
+	r.metrics.overflow.Add(float64(min(left, len(fresh)))) // the others were counted when they were fresh
 }
 
-func (r *Relay) offer(id string, view []Entry) (taken int, full bool) {
-	taken, full = r.lanes.offer(id, view)
+func (r *Relay) offer(id string, view []Entry) (taken, left int) {
+	taken, left = r.lanes.offer(id, view)
 	if taken > 0 {
 		signal(r.sendWake)
 	}
 	r.gauge()
-	return taken, full
+	return taken, left
 }
 
 // Run publishes, clears and sweeps until ctx ends. Then it takes no more offers, sends what it holds, waits for the
