@@ -316,8 +316,10 @@ func (s *session) settle(ctx context.Context, batch []share, outcomes map[*Recor
 	total, done := 0, 0
 	var failing []topicPartition
 	var cause error
+	bounded, cancel := context.WithTimeout(ctx, s.g.config.HandlerTimeout) // a dead letter may find no broker for long
+	defer cancel()
 	for _, sh := range batch {
-		n, err := s.finish(ctx, sh, outcomes)
+		n, err := s.finish(bounded, sh, outcomes)
 		total, done = total+sh.n, done+n
 		if err != nil {
 			failing, cause = append(failing, sh.tp), err

@@ -1,0 +1,76 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderwire/orderwire/pkg/kafka"
+)
+
+// assignment is a session of sarama's that only notes what is marked.
+type assignment struct {
+	sarama.ConsumerGroupSession
+	ctx   context.Context //nolint:containedctx // sarama keeps one, too
+	marks map[topicPartition]int64
+}
+
+func (a *assignment) Context() context.Context { return a.ctx }
+
+func (a *assignment) MarkOffset(topic string, partition int32, offset int64, _ string) {
+	a.marks[topicPartition{topic, partition}] = offset
+}
+
+// deaf is a broker that answers only when the client has given up.
+type deaf struct{}
+
+func (deaf) Send(ctx context.Context, _ *kafka.Message) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Minute):
+		return errors.New("no answer")
+	}
+}
+
+// TestSession_UnwrittenDeadLettersHoldUpNobodyElse: a broker that takes no dead letters costs the others one handler
+// time-out, however many partitions have one, and the records are tried again.
+func TestSession_UnwrittenDeadLettersHoldUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := errors.New("garbage")
+		g := &Group{
+			config: Config{Group: "g", Topics: []string{"orders"}}.withDefaults(), producer: deaf{},
+			log: slog.New(slog.DiscardHandler), metrics: newMetrics(nil),
+			handler: func(_ context.Context, batch []*Record) []error {
+				outcomes := make([]error, len(batch))
+				for i, r := range batch {
+					if string(r.Value) == "bad" {
+						outcomes[i] = Permanent(bad)
+					}
+				}
+				return outcomes
+			},
+		}
+		a := &assignment{ctx: t.Context(), marks: map[topicPartition]int64{}}
+		s := newSession(g, a)
+		for p, value := range []string{"bad", "bad", "good"} {
+			claim := s.add(topicPartition{"orders", int32(p)})
+			require.True(t, s.push(claim, &sarama.ConsumerMessage{Topic: "orders", Partition: int32(p), Value: []byte(value)}))
+		}
+		batch, _ := s.collect(time.Now())
+		require.Len(t, batch, 3)
+		begun := time.Now()
+		s.runOnce(a.ctx, batch)
+		require.Equal(t, g.config.HandlerTimeout, time.Since(begun))
+		require.Equal(t, map[topicPartition]int64{{"orders", 2}: 1}, a.marks)
+		for p := range int32(2) {
+			require.Len(t, s.partitions[topicPartition{"orders", p}].queue, 1, "it is tried again")
+		}
+	})
+}
