@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 
@@ -15,9 +16,23 @@ func badQuery(format string, args ...any) *Problem {
 	return &Problem{Status: http.StatusBadRequest, Code: "bad_query", Detail: fmt.Sprintf(format, args...)}
 }
 
+// Query reads all parameters. What cannot be parsed is 400: echo leaves it out, so that a filter or a position that is
+// misspelt would not count.
+func Query(c echo.Context) (url.Values, error) {
+	q, err := url.ParseQuery(c.Request().URL.RawQuery)
+	if err != nil {
+		return nil, badQuery("the query cannot be parsed: %v", err)
+	}
+	return q, nil
+}
+
 // QueryOnly refuses parameters other than these, and one that comes twice.
 func QueryOnly(c echo.Context, names ...string) error {
-	for name, values := range c.QueryParams() {
+	q, err := Query(c)
+	if err != nil {
+		return err
+	}
+	for name, values := range q {
 		if !slices.Contains(names, name) {
 			return badQuery("there is no parameter %q here", name)
 		}

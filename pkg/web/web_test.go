@@ -187,7 +187,7 @@ func TestQuery_RefusesWhatIsNotThere(t *testing.T) {
 	require.Equal(t, "100", send(e, "GET", "/?limit=100", "").Body.String())
 	cursor := web.EncodeCursor(struct{ At string }{"x"})
 	require.Equal(t, "50 x", strings.ReplaceAll(send(e, "GET", "/?after="+cursor, "").Body.String(), "50x", "50 x"))
-	for _, q := range []string{"limit=0", "limit=101", "limit=", "limit=1e1", "limit=1&limit=2", "colour=red", "after=!", "after=e30x", "after=eyJCIjoxfQ"} {
+	for _, q := range []string{"limit=0", "limit=101", "limit=", "limit=1e1", "limit=1&limit=2", "colour=red", "after=!", "after=e30x", "after=eyJCIjoxfQ", "limit=%zz", "a;b"} {
 		problem(t, send(e, "GET", "/?"+q, ""), 400)
 	}
 }

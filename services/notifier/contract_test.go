@@ -40,6 +40,7 @@ func TestContract_AnswersAreThoseOfOpenAPI(t *testing.T) {
 		"no ticket":            {http.MethodPost, "/v1/tickets", "", "", 401},
 		"no token":             {http.MethodGet, "/v1/events", "", "text/event-stream", 401},
 		"a bad query":          {http.MethodGet, "/v1/events?after=nonsense", w.token("bob"), "text/event-stream", 400},
+		"a broken query":       {http.MethodGet, "/v1/events?after=%zz", w.token("bob"), "text/event-stream", 400},
 		"another's events":     {http.MethodGet, "/v1/events?customer=bob", w.token("carol"), "text/event-stream", 403},
 		"neither way":          {http.MethodGet, "/v1/events", w.token("dave"), "application/json", 406},
 		"too many connections": {http.MethodGet, "/v1/events", w.token("busy"), "text/event-stream", 429},

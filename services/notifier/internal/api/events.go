@@ -16,7 +16,11 @@ import (
 func (a *API) events(c echo.Context) error {
 	r := c.Request()
 	who, _ := auth.FromContext(r.Context())
-	request, err := parseQuery(c.QueryParams(), who)
+	query, err := web.Query(c)
+	if err != nil {
+		return err
+	}
+	request, err := parseQuery(query, who)
 	if err != nil {
 		return err
 	}
