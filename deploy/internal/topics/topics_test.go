@@ -1,0 +1,124 @@
+package topics_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
+
+	"github.com/orderwire/orderwire/deploy/internal/topics"
+	"github.com/orderwire/orderwire/pkg/kafka"
+	events "github.com/orderwire/orderwire/proto-events"
+	"github.com/orderwire/orderwire/proto-events/eventspb"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func broker(t *testing.T) (*topics.Log, *kgo.Client) {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, events.TopicOrders))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	log, err := topics.Open(kafka.Config{Brokers: cluster.ListenAddrs()})
+	require.NoError(t, err)
+	t.Cleanup(log.Close)
+	producer, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	require.NoError(t, err)
+	t.Cleanup(producer.Close)
+	return log, producer
+}
+
+func created(t *testing.T, id string) *kgo.Record {
+	t.Helper()
+	headers, body, err := events.Encode(&events.Event{
+		ID: "e", Type: events.OrderCreated, Subject: id, Time: time.Now(), Sequence: 1, Customer: "alice",
+		Data: &eventspb.Order{Id: id, CustomerId: "alice"},
+	})
+	require.NoError(t, err)
+	r := &kgo.Record{Topic: events.TopicOrders, Partition: 1, Key: []byte(id), Value: body}
+	for _, h := range headers {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: []byte(h.Value)})
+	}
+	return r
+}
+
+func TestRead_HandsOutARangeOfOnePartitionDecoded(t *testing.T) {
+	log, producer := broker(t)
+	for n := range 5 {
+		require.NoError(t, producer.ProduceSync(t.Context(), created(t, fmt.Sprintf("o-%d", n))).FirstErr())
+	}
+	require.NoError(t, producer.ProduceSync(t.Context(), &kgo.Record{Topic: events.TopicOrders, Partition: 1}).FirstErr())
+
+	bounds, err := log.Bounds(t.Context(), events.TopicOrders, "missing")
+	require.NoError(t, err)
+	require.Equal(t, topics.Bounds{events.TopicOrders: {0: {}, 1: {Start: 0, End: 6}, 2: {}}}, bounds)
+
+	var got []*topics.Record
+	collect := func(r *topics.Record) error { got = append(got, r); return nil }
+	require.NoError(t, log.Read(t.Context(), events.TopicOrders, 1, topics.Range{Start: 2, End: 6}, collect))
+	require.Len(t, got, 4)
+	require.EqualValues(t, 2, got[0].Offset)
+	require.Equal(t, "o-2", got[0].Event.Subject)
+	require.Equal(t, events.OrderCreated, got[0].Type())
+	require.ErrorIs(t, got[3].Err, events.ErrUnknownType)
+
+	broken := errors.New("broken")
+	require.ErrorIs(t, log.Read(t.Context(), events.TopicOrders, 1, bounds[events.TopicOrders][1],
+		func(*topics.Record) error { return broken }), broken)
+	require.NoError(t, log.Read(t.Context(), events.TopicOrders, 1, bounds[events.TopicOrders][1],
+		func(*topics.Record) error { return topics.ErrStop }))
+}
+
+func TestFollow_SeesWhatIsWrittenLater(t *testing.T) {
+	log, producer := broker(t)
+	seen := make(chan string)
+	done := make(chan error, 1)
+	go func() {
+		done <- log.Follow(t.Context(), map[string]map[int32]int64{events.TopicOrders: {1: 0}}, func(r *topics.Record) error {
+			seen <- r.Event.Subject
+			if r.Offset == 1 {
+				return topics.ErrStop
+			}
+			return nil
+		})
+	}()
+	for _, id := range []string{"o-1", "o-2"} {
+		require.NoError(t, producer.ProduceSync(t.Context(), created(t, id)).FirstErr())
+		require.Equal(t, id, <-seen)
+	}
+	require.NoError(t, <-done)
+}
+
+func TestCommitted_OfAGroupThatNeverWasIsNothing(t *testing.T) {
+	log, _ := broker(t)
+	committed, err := log.Committed(t.Context(), "nobody")
+	require.NoError(t, err)
+	require.Empty(t, committed)
+}
+
+func TestOpen_SaysThatABrokerIsAway(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	log, err := topics.Open(kafka.Config{Brokers: []string{address}})
+	require.NoError(t, err)
+	defer log.Close()
+	_, err = log.Bounds(t.Context(), events.TopicOrders)
+	var away *topics.UnreachableError
+	require.ErrorAs(t, err, &away)
+}
+
+func TestPartitionOf_IsThatOfEveryKafkaClient(t *testing.T) {
+	partitioner := kgo.StickyKeyPartitioner(nil).ForTopic("t")
+	for n := range 300 {
+		key := []byte(fmt.Sprintf("%0*d", n%37, n))
+		require.Equal(t, partitioner.Partition(&kgo.Record{Key: key}, 12), int(topics.PartitionOf(key, 12)), "%s", key)
+	}
+}
