@@ -57,7 +57,7 @@ type running struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	lines  *bufio.Scanner
-	stderr strings.Builder
+	stderr strings.Builder // whole behind wait
 	description
 }
 
@@ -153,9 +153,9 @@ func TestUp_CtrlCAtTheWholeGroupDrainsAndTheDataStays(t *testing.T) {
 	require.Contains(t, r.stderr.String(), "putting in demo products and stock")
 
 	r = up(t, bin, env, "--data", dir)
-	require.NotContains(t, r.stderr.String(), "demo", "that is done once")
 	r.signal(syscall.SIGINT)
 	r.wait()
+	require.NotContains(t, r.stderr.String(), "demo", "that is done once")
 }
 
 func TestUp_ASecondCtrlCKills(t *testing.T) {
@@ -185,10 +185,10 @@ func TestUp_AKilledStackTakesItsServicesAlongAndTheNextOneStarts(t *testing.T) {
 	}
 	require.NoError(t, syscall.Kill(r.Services[stack.Shipping].PID, 0), "it is deaf")
 	next := up(t, bin, env, "--data", dir)
-	require.Contains(t, next.stderr.String(), "ended what an earlier run has left: ")
-	require.Contains(t, next.stderr.String(), "shipping")
 	next.signal(syscall.SIGINT)
 	next.wait()
+	require.Contains(t, next.stderr.String(), "ended what an earlier run has left: ")
+	require.Contains(t, next.stderr.String(), "shipping")
 }
 
 func TestOrderwiretest_StartsAndEndsWithTheTest(t *testing.T) {
