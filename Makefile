@@ -81,7 +81,6 @@ generate: ## write the code that comes from .proto and openapi.yaml files
 .PHONY: tidy
 tidy: ## tidy every go.mod, those first that others stand on
 	@for m in $(MODULES) deploy/tools; do (cd $$m && GOWORK=off go mod tidy) || exit 1; done
-	@go work sync
 
 ##@ Prepare
 

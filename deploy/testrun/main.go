@@ -29,13 +29,17 @@ var modules = []string{
 	"./deploy/...",
 }
 
-// blackBox is the package that starts whole systems: alone, because it wants the machine for itself.
-const blackBox = "github.com/orderwire/orderwire/deploy/e2e"
+// Packages with a step of their own: what Orderwire asks of a database comes first, before anything trusts it; what
+// starts whole systems wants the machine for itself.
+const (
+	database = "github.com/orderwire/orderwire/deploy/stack/mongoconformance"
+	blackBox = "github.com/orderwire/orderwire/deploy/e2e"
+)
 
 func main() { os.Exit(command()) }
 
 func command() int {
-	only := flag.String("only", "", "run only this step: go, e2e, dashboard or browser")
+	only := flag.String("only", "", "run only this step: database, go, e2e, dashboard or browser")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -78,12 +82,13 @@ func steps(ctx context.Context) ([]step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}
-	packages := slices.DeleteFunc(strings.Fields(string(list)), func(p string) bool { return p == blackBox })
+	packages := slices.DeleteFunc(strings.Fields(string(list)), func(p string) bool { return p == database || p == blackBox })
 	goTest := []string{"go", "test", "-json", "-count=1", "-timeout=15m"}
 	if _, err := exec.LookPath("gcc"); err == nil {
 		goTest = append(goTest, "-race")
 	}
 	return []step{
+		{"database", "what Orderwire asks of any MongoDB, on the one that is here", ".", append(slices.Clone(goTest), database), parseGo},
 		{"go", "unit, property and conformance tests of every module", ".", append(goTest, packages...), parseGo},
 		{"e2e", "whole systems from the outside", ".", []string{"go", "test", "-json", "-count=1", "-timeout=30m", blackBox}, parseGo},
 		{"dashboard", "the page's parts", "services/dashboard", []string{"npx", "--no-install", "vitest", "run", "--reporter=tap-flat"}, parseTAP},
