@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderwire/orderwire/pkg/chaos"
 	"github.com/orderwire/orderwire/pkg/kafka"
 )
 
@@ -114,10 +115,14 @@ func cut(s string, most int) string {
 
 // bury writes the dead letter of r and waits until it is in the log.
 func (g *Group) bury(ctx context.Context, r *Record, cause error) error {
+	if chaos.On(chaos.SwallowDeadLetters) {
+		return nil
+	}
 	m := deadLetter(r, g.config.Group, g.config.Topics, cause, time.Now())
 	if err := g.producer.Send(ctx, m); err != nil {
 		return fmt.Errorf("dead-letter %s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
 	}
+	chaos.Pass(chaos.AfterDeadLetter)
 	g.log.Error("a record was dead-lettered", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset,
 		"dead_letter_topic", m.Topic, "error", cause)
 	return nil

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/orderwire/orderwire/pkg/chaos"
 )
 
 // members is what sarama calls back: a session per assignment.
@@ -22,6 +24,7 @@ func (m *members) Setup(s sarama.ConsumerGroupSession) error {
 	current.Store(s, run)
 	go run.loop()
 	m.g.joined.Store(true)
+	chaos.Pass(chaos.Join)
 	id := s.MemberID()
 	m.g.memberID.Store(&id)
 	m.g.log.Info("joined the consumer group", "claims", s.Claims(), "generation", s.GenerationID())
@@ -109,6 +112,9 @@ func (s *session) push(p *partition, m *sarama.ConsumerMessage) bool {
 		Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Time: m.Timestamp,
 		Key: m.Key, Value: m.Value, Headers: m.Headers,
 	}
+	if chaos.On(chaos.MarkOnReceipt) {
+		s.sarama.MarkOffset(m.Topic, m.Partition, m.Offset+1, "")
+	}
 	if !s.g.config.Wants(r) {
 		s.g.metrics.outcomes.WithLabelValues(m.Topic, "unread").Inc()
 		r.unread, r.Key, r.Value, r.Headers = true, nil, nil, nil
@@ -194,7 +200,14 @@ func (s *session) runOnce(ctx context.Context, batch []share) {
 		}
 	})
 	defer stop()
-	s.settle(work, batch, s.handle(work, batch))
+	outcomes := s.handle(work, batch)
+	if chaos.Enabled && s.isRedriven(batch) {
+		chaos.Pass(chaos.Redrive)
+	}
+	if len(outcomes) > 0 {
+		chaos.Pass(chaos.BeforeMark)
+	}
+	s.settle(work, batch, outcomes)
 }
 
 // share is what a batch takes of one partition: the first n records of its queue.
@@ -370,6 +383,9 @@ func (s *session) finish(ctx context.Context, sh share, outcomes map[*Record]err
 	p := s.partitions[sh.tp]
 	records := p.queue[:sh.n]
 	s.mu.Unlock()
+	if chaos.On(chaos.MarkOutOfOrder) {
+		forgive(records, outcomes)
+	}
 	for _, r := range records {
 		outcome := outcomes[r]
 		kind := "done"
@@ -398,6 +414,7 @@ func (s *session) finish(ctx context.Context, sh share, outcomes map[*Record]err
 	}
 	next := records[n-1].Offset + 1
 	s.sarama.MarkOffset(sh.tp.topic, sh.tp.partition, next, "")
+	chaos.Pass(chaos.BeforeCommit)
 	s.mu.Lock()
 	p.finish(n)
 	end := p.end

@@ -11,6 +11,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/rcrowley/go-metrics"
+
+	"github.com/orderwire/orderwire/pkg/chaos"
 )
 
 // MaxMessageBytes is the most that an event may take; EnvelopeBytes is what a dead letter may add to it.
@@ -117,6 +119,9 @@ func ProducerConfig(c Config, clientID string, manualTopics []string) (*sarama.C
 		if manual[topic] {
 			return sarama.NewManualPartitioner(topic)
 		}
+		if chaos.On(chaos.RandomPartitioner) {
+			return sarama.NewRandomPartitioner(topic)
+		}
 		return keyed{sarama.NewMurmur2Partitioner(topic)}
 	}
 	return s, nil
@@ -160,6 +165,9 @@ func GroupConfig(c Config, clientID string) (*sarama.Config, error) {
 	s, err := ReaderConfig(c, clientID)
 	if err != nil {
 		return nil, err
+	}
+	if chaos.On(chaos.StartAtNewest) {
+		s.Consumer.Offsets.Initial = sarama.OffsetNewest
 	}
 	s.Consumer.Offsets.AutoCommit.Enable = true
 	s.Consumer.Offsets.AutoCommit.Interval = 300 * time.Millisecond

@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/orderwire/orderwire/pkg/chaos"
 	"github.com/orderwire/orderwire/pkg/mongodb"
 )
 
@@ -97,7 +98,12 @@ func (c *Collection[T, P]) Insert(ctx context.Context, docs []P) []error {
 	if len(raws) == 0 {
 		return errs
 	}
+	if chaos.On(chaos.PublishBeforeWrite) {
+		c.publishEarly(docs)
+	}
+	chaos.Pass(chaos.BeforeWrite)
 	_, err := c.coll.InsertMany(ctx, raws, options.InsertMany().SetOrdered(false))
+	chaos.Pass(chaos.AfterWrite)
 	refused := writeErrors(err)
 	var unsure []int // index in raws
 	for j, i := range sent {
@@ -216,7 +222,12 @@ func (c *Collection[T, P]) write(ctx context.Context, doc P) error {
 	if err != nil {
 		return err
 	}
+	if chaos.On(chaos.PublishBeforeWrite) {
+		c.publishEarly([]P{doc})
+	}
+	chaos.Pass(chaos.BeforeWrite)
 	result, err := c.coll.UpdateOne(ctx, filter, update)
+	chaos.Pass(chaos.AfterWrite)
 	switch {
 	case err == nil && result.MatchedCount == 0:
 		return fmt.Errorf("write %s %s: %w", c.coll.Name(), d.ID, ErrConflict)
@@ -242,6 +253,9 @@ func (c *Collection[T, P]) offer(d *Document) {
 func guarded[T any, P aggregate[T]](doc P) (filter, update bson.D, err error) {
 	d := doc.Envelope()
 	filter = bson.D{{Key: "_id", Value: d.ID}, {Key: "version", Value: d.readVersion()}}
+	if chaos.On(chaos.NoVersionGuard) {
+		filter = filter[:1]
+	}
 	raw, err := encode(doc, nil)
 	if err != nil {
 		return nil, nil, err

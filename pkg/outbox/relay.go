@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/orderwire/orderwire/pkg/chaos"
 	"github.com/orderwire/orderwire/pkg/kafka"
 )
 
@@ -124,6 +125,14 @@ func (r *Relay) sendLoop(ctx context.Context) {
 	for {
 		ln, e, wait := r.next()
 		if ln != nil {
+			if chaos.On(chaos.TwoInFlight) {
+				r.publishNext(ln)
+			}
+			if chaos.On(chaos.ClearBeforeAck) {
+				r.done(ln, e, nil)
+				r.publisher.Publish(e.message(), func(error) {})
+				continue
+			}
 			r.publisher.Publish(e.message(), func(err error) { r.done(ln, e, err) })
 			continue
 		}
@@ -167,6 +176,7 @@ func (r *Relay) done(ln *lane, e Entry, err error) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	if err == nil {
+		chaos.Pass(chaos.BeforeClear)
 		if ln.failures > 0 {
 			r.metrics.repeated.Inc()
 		}

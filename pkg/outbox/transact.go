@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 
+	"github.com/orderwire/orderwire/pkg/chaos"
 	"github.com/orderwire/orderwire/pkg/mongodb"
 )
 
@@ -65,6 +66,10 @@ func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Conte
 		if docs, err = fn(ctx); err != nil {
 			return err
 		}
+		if chaos.On(chaos.PublishBeforeWrite) {
+			c.publishEarly(docs)
+		}
+		chaos.Pass(chaos.BeforeWrite)
 		if err := c.writeAll(ctx, docs); err != nil {
 			return err
 		}
@@ -75,6 +80,7 @@ func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Conte
 	if err != nil {
 		return fmt.Errorf("write to %s: %w", c.coll.Name(), err)
 	}
+	chaos.Pass(chaos.AfterWrite)
 	for _, doc := range docs {
 		c.offer(doc.Envelope())
 	}

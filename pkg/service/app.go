@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/orderwire/orderwire/pkg/chaos"
 )
 
 // App is a process: what it logs and measures with, and its parts.
@@ -118,6 +120,7 @@ func (a *App) Defer(name string, stop func(ctx context.Context) error) {
 // gives the failure, or what went wrong while stopping.
 func (a *App) Run(ctx context.Context) error {
 	a.running.Store(true)
+	chaos.Pass(chaos.Start)
 	a.Log.Info("running", "admin", a.listener.Addr().String())
 	var cause error
 	select {

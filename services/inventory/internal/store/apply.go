@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/orderwire/orderwire/pkg/chaos"
 	"github.com/orderwire/orderwire/pkg/mongodb"
 	"github.com/orderwire/orderwire/pkg/outbox"
 	"github.com/orderwire/orderwire/services/inventory/internal/stock"
@@ -66,6 +67,11 @@ func failAll(outcomes [][]error, of []stock.Dossier, err error) [][]error {
 // try decides a batch in one transaction. An error says that nothing is written, or that this is unknown.
 func (s *Store) try(ctx context.Context, batch []stock.Dossier) (outcomes []stock.Outcome, err error) {
 	start := time.Now()
+	if chaos.On(chaos.UnguardedStock) {
+		if s, err = s.readingEarly(ctx, batch); err != nil {
+			return nil, err
+		}
+	}
 	err = s.reservations.Transact(ctx, func(ctx context.Context, tx *outbox.Tx[document, *document]) error {
 		outcomes, err = s.decide(ctx, tx, batch)
 		return err
@@ -89,6 +95,9 @@ func (s *Store) decide(ctx context.Context, tx *outbox.Tx[document, *document], 
 		return nil, err
 	}
 	levels, err := s.levels(ctx, skus(batch, docs))
+	if chaos.On(chaos.UnguardedStock) {
+		levels = s.early
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +105,11 @@ func (s *Store) decide(ctx context.Context, tx *outbox.Tx[document, *document], 
 	outcomes := make([]stock.Outcome, len(batch))
 	for i, d := range batch {
 		doc := docs[d.OrderID]
-		out := stock.Fold(d, doc.reservation(), doc.seen, shelf, s.now())
+		reservation, seen := doc.reservation(), doc.seen
+		if chaos.On(chaos.NoDedup) && repeats(d, doc) {
+			reservation, seen = nil, (*document)(nil).seen
+		}
+		out := stock.Fold(d, reservation, seen, shelf, s.now())
 		outcomes[i] = out
 		if !out.Changed {
 			if doc != nil {
@@ -165,7 +178,7 @@ func (s *Store) move(ctx context.Context, changes []stock.Level) error {
 				continue
 			}
 			inc = append(inc, bson.E{Key: counter.field, Value: n})
-			if n < 0 {
+			if n < 0 && !chaos.On(chaos.UnguardedStock) {
 				filter = append(filter, bson.E{Key: counter.field, Value: bson.D{{Key: "$gte", Value: -n}}})
 			}
 		}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/orderwire/orderwire/pkg/mongodb"
 	"github.com/orderwire/orderwire/pkg/outbox"
+	"github.com/orderwire/orderwire/services/inventory/internal/stock"
 )
 
 // Names of the collections, and of the index that makes an idempotency key unique.
@@ -43,6 +44,7 @@ type Store struct {
 	adjustments  *mongo.Collection
 	metrics      *metrics
 	now          func() time.Time
+	early        []stock.Level // of the control chaos.UnguardedStock
 }
 
 // Reservations is the collection that the relay publishes from.

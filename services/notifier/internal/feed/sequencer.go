@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/orderwire/orderwire/pkg/chaos"
 	"github.com/orderwire/orderwire/services/notifier/internal/cursor"
 )
 
@@ -69,6 +70,9 @@ func (s *Sequencer) publish(topic, partition int, batch []*Event, next int64) {
 	defer s.mu.Unlock()
 	for _, e := range batch {
 		s.advance(topic, partition, e.place.offset+1)
+		if chaos.On(chaos.SkipSilently) && e.place.offset%7 == 6 {
+			continue
+		}
 		var shared *Message
 		s.index.each(e, func(sub *Subscription) {
 			if held, ok := sub.ahead.At(topic, partition); ok && e.place.offset < held {

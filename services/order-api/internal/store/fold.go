@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/orderwire/orderwire/pkg/chaos"
 	events "github.com/orderwire/orderwire/proto-events"
 	"github.com/orderwire/orderwire/services/order-api/internal/order"
 )
@@ -48,7 +49,7 @@ func (s *Store) fold(d *document, news []order.News) (write bool, outcomes []err
 	)
 	for i, n := range news {
 		source := string(n.Event.Source())
-		if n.Event.Sequence <= d.Seen[source] {
+		if n.Event.Sequence <= d.Seen[source] && !chaos.On(chaos.NoDedup) {
 			continue
 		}
 		changed, err := n.Apply(o)

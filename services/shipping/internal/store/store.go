@@ -13,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/orderwire/orderwire/pkg/chaos"
 	"github.com/orderwire/orderwire/pkg/mongodb"
 	"github.com/orderwire/orderwire/pkg/outbox"
 	events "github.com/orderwire/orderwire/proto-events"
@@ -62,7 +63,7 @@ func (s *Store) Fold(ctx context.Context, news map[string][]shipment.News) map[s
 	said := make(map[string][]events.Type, len(news)) // as the last try decided
 	failed := s.shipments.Apply(ctx, slices.Sorted(maps.Keys(news)), func(id string, d *document) (*document, error) {
 		seen := int64(0)
-		if d != nil {
+		if d != nil && !chaos.On(chaos.NoDedup) {
 			seen = d.Seen[string(events.SourceInventory)]
 		}
 		at := s.clock()

@@ -1,0 +1,12 @@
+//go:build !chaos
+
+package chaos
+
+// Enabled tells whether this binary can be broken on purpose.
+const Enabled = false
+
+// On tells whether a control is switched on. Here it never is.
+func On(Control) bool { return false }
+
+// Pass kills the process at a failpoint that was asked for. Here it does nothing.
+func Pass(Failpoint) {}
