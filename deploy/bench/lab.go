@@ -45,8 +45,9 @@ var (
 	quickSizes = sizes{2 * time.Second, 500, 100, 3 * time.Second, 2_000, time.Second, 30 * time.Second, 5 * time.Minute}
 )
 
-// load places orders. An order that was refused or never seen scheduled is an error beside the result: then the
-// figures are worth nothing.
+// load places orders, and waits until order-api, too, has heard of all: what one load leaves to be done must not slow
+// the next measurement. An order that was refused, never seen scheduled or not confirmed in time is an error beside the
+// result: then the figures are worth nothing.
 func (l *lab) load(ctx context.Context, c load.Config) (load.Result, error) {
 	c.Operator, c.Items, c.Wait = l.operator, 1, l.sizes.wait
 	if !l.gateway {
@@ -56,7 +57,35 @@ func (l *lab) load(ctx context.Context, c load.Config) (load.Result, error) {
 	if err != nil {
 		return result, err
 	}
-	return result, errors.Join(refused(result), l.unseen(ctx, result))
+	if err := errors.Join(refused(result), l.unseen(ctx, result)); err != nil {
+		return result, err
+	}
+	return result, l.awaitConfirmed(ctx)
+}
+
+// awaitConfirmed waits until no order is pending.
+func (l *lab) awaitConfirmed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, l.sizes.wait,
+		fmt.Errorf("orders are still pending %s after the last one was scheduled", l.sizes.wait))
+	defer cancel()
+	for {
+		var page struct {
+			Items []struct {
+				ID string `json:"id"`
+			} `json:"items"`
+		}
+		if _, err := l.operator.Call(ctx, http.MethodGet, "/v1/orders?status=pending&limit=1", nil, nil, &page); err != nil {
+			return errors.Join(context.Cause(ctx), fmt.Errorf("look for pending orders: %w", err))
+		}
+		if len(page.Items) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w, among them %s", context.Cause(ctx), page.Items[0].ID)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // warmUp places orders that do not count, in the way of the measurement that follows. The first time they are many: a

@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderwire/orderwire/deploy/internal/client"
@@ -33,4 +35,22 @@ func TestDownload_AnAnswerThatIsAnErrorIsNoProfile(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	require.ErrorContains(t, download(t.Context(), server.URL, t.TempDir()+"/p"), "404")
+}
+
+func TestAwaitConfirmed_WaitsUntilNoOrderIsPending(t *testing.T) {
+	pending := []string{`{"id":"o-1"}`, `{"id":"o-1"}`, ``}
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "pending", r.URL.Query().Get("status"))
+		fmt.Fprintf(w, `{"items":[%s]}`, pending[min(asked, len(pending)-1)])
+		asked++
+	}))
+	defer server.Close()
+	l := &lab{operator: client.New(server.URL, ""), sizes: quickSizes}
+	require.NoError(t, l.awaitConfirmed(t.Context()))
+	require.Equal(t, len(pending), asked)
+
+	asked, pending = 0, pending[:1]
+	l.sizes.wait = 120 * time.Millisecond
+	require.ErrorContains(t, l.awaitConfirmed(t.Context()), "orders are still pending 120ms after the last one was scheduled")
 }
