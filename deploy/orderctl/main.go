@@ -46,6 +46,7 @@ type cli struct {
 	Stock    stockCmd    `cmd:"" help:"What there is."`
 	Shipment shipmentCmd `cmd:"" help:"Do what a carrier does."`
 	Load     loadCmd     `cmd:"" help:"Place orders at a rate or as fast as clients can, and measure."`
+	Dlq      dlqCmd      `cmd:"" name:"dlq" help:"Dead letters: records that a consumer could not handle."`
 	Backends backendsCmd `cmd:"" help:"Start a broker and a database, run a command with their addresses in TEST_KAFKA_BROKERS, TEST_KAFKA_KIND, TEST_MONGODB_URI, TEST_MONGODB_KIND and TEST_MONGOD_BINARY, and stop them."`
 	Prepare  prepareCmd  `cmd:"" help:"Fetch or build a broker or a database into the cache directory."`
 }
@@ -110,6 +111,9 @@ func (t *terminal) exit(err error) int {
 			return exitUnreachable
 		}
 		return exitRefused
+	case isAway(err):
+		t.say("orderctl: %v", err)
+		return exitUnreachable
 	case errors.As(err, &unreachable):
 		t.say("orderctl: %v (is it running? make run starts it, --gateway or ORDERWIRE_URL says where it is)", err)
 		return exitUnreachable

@@ -1,0 +1,154 @@
+package dlq
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/orderwire/orderwire/deploy/internal/topics"
+	"github.com/orderwire/orderwire/pkg/consumer"
+	"github.com/orderwire/orderwire/pkg/kafka"
+	events "github.com/orderwire/orderwire/proto-events"
+)
+
+// State of a letter.
+type State string
+
+// The states.
+const (
+	Open      State = "open"
+	Redriven  State = "redriven"
+	Discarded State = "discarded"
+)
+
+// Headers of a mark, beside those that name its letter.
+const (
+	headerDecision = "dlq-decision" // redriven or discarded
+	headerSettles  = "dlq-settles"  // offset of the letter in the dead-letter topic
+	headerReason   = "dlq-reason"
+)
+
+// ID says where the record of a letter was, and which consumer could not handle it.
+type ID struct {
+	Consumer  string `json:"consumer"`
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+}
+
+// String gives inventory:order-events/3@17.
+func (id ID) String() string {
+	return fmt.Sprintf("%s:%s/%d@%d", id.Consumer, id.Topic, id.Partition, id.Offset)
+}
+
+// ParseID reads what String gives.
+func ParseID(s string) (ID, error) {
+	consumer, rest, ok := strings.Cut(s, ":")
+	slash, at := strings.LastIndexByte(rest, '/'), strings.LastIndexByte(rest, '@')
+	if ok && consumer != "" && slash > 0 && at > slash {
+		partition, err1 := strconv.ParseInt(rest[slash+1:at], 10, 32)
+		offset, err2 := strconv.ParseInt(rest[at+1:], 10, 64)
+		if err1 == nil && err2 == nil && partition >= 0 && offset >= 0 {
+			return ID{consumer, rest[:slash], int32(partition), offset}, nil
+		}
+	}
+	return ID{}, fmt.Errorf("%q is no dead letter: want consumer:topic/partition@offset", s)
+}
+
+// Letter is one dead letter.
+type Letter struct {
+	ID
+	State   State      `json:"state"`
+	Settled *time.Time `json:"settledAt,omitempty"`
+	Reason  string     `json:"reason,omitempty"` // of the decision
+	// Tries counts how often the consumer gave it up: more than once after a redrive, or a crash.
+	Tries int `json:"tries"`
+	// DeadLetterTopic, its partition and At are where the letter lies; the newest one.
+	DeadLetterTopic string    `json:"deadLetterTopic"`
+	In              int32     `json:"deadLetterPartition"`
+	At              int64     `json:"deadLetterOffset"`
+	Time            time.Time `json:"time"`
+	Error           string    `json:"error"`
+	Order           string    `json:"order"` // the record's key
+	Type            string    `json:"type"`
+	Source          string    `json:"source"`
+	Sequence        int64     `json:"sequence"` // 0: none that can be read
+	Customer        string    `json:"customer"`
+	TraceParent     string    `json:"traceparent,omitempty"`
+
+	// Event is what the record says; nil where it cannot be read, and Unreadable says why.
+	Event      *events.Event `json:"-"`
+	Unreadable error         `json:"-"`
+	// Headers and Value are those that the record had.
+	Headers []kafka.Header `json:"-"`
+	Value   []byte         `json:"-"`
+}
+
+// consumerOf gives the consumer that a dead-letter topic belongs to: <topic>.<consumer>.dlq.
+func consumerOf(topic string) (consumer string, ok bool) {
+	rest, ok := strings.CutSuffix(topic, ".dlq")
+	dot := strings.LastIndexByte(rest, '.')
+	if !ok || dot < 1 || dot == len(rest)-1 {
+		return "", false
+	}
+	return rest[dot+1:], true
+}
+
+// letterOf reads a record of a dead-letter topic. Who may write there may write anything: without readable coordinates
+// the record itself is the letter.
+func letterOf(r *topics.Record) *Letter {
+	group, _ := consumerOf(r.Topic)
+	l := &Letter{
+		ID:    ID{Consumer: group, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
+		State: Open, Tries: 1, DeadLetterTopic: r.Topic, In: r.Partition, At: r.Offset, Time: r.Time,
+		Error: r.Header(consumer.HeaderError), Order: string(r.Key), Type: r.Header(events.HeaderType),
+		Source: r.Header(events.HeaderSource), Customer: r.Header(events.HeaderCustomer),
+		TraceParent: r.Header(events.HeaderTraceParent), Event: r.Event, Unreadable: r.Err, Value: r.Value,
+	}
+	partition, err1 := strconv.ParseInt(r.Header(consumer.HeaderPartition), 10, 32)
+	offset, err2 := strconv.ParseInt(r.Header(consumer.HeaderOffset), 10, 64)
+	if topic := r.Header(consumer.HeaderTopic); topic != "" && err1 == nil && err2 == nil {
+		l.ID = ID{group, topic, int32(partition), offset}
+	}
+	if at, err := time.Parse(time.RFC3339Nano, r.Header(consumer.HeaderTime)); err == nil {
+		l.Time = at
+	}
+	if n, err := strconv.ParseInt(r.Header(events.HeaderSequence), 10, 64); err == nil {
+		l.Sequence = n
+	}
+	for _, h := range r.Headers {
+		if key := h.Key; !strings.HasPrefix(key, "dlq-") {
+			l.Headers = append(l.Headers, kafka.Header{Key: key, Value: string(h.Value)})
+		}
+	}
+	return l
+}
+
+// retry gives the record that hands the letter back to its consumer.
+func (l *Letter) retry() *kafka.Message {
+	headers := append(l.coordinates(), l.Headers...)
+	return &kafka.Message{
+		Topic: consumer.RetryTopic(l.Consumer), Partition: l.In, Key: l.Order, Headers: headers, Value: l.Value,
+	}
+}
+
+// mark gives the record that remembers a decision.
+func (l *Letter) mark(decision State, reason string, now time.Time) *kafka.Message {
+	headers := append(l.coordinates(),
+		kafka.Header{Key: headerDecision, Value: string(decision)},
+		kafka.Header{Key: headerSettles, Value: strconv.FormatInt(l.At, 10)},
+		kafka.Header{Key: consumer.HeaderTime, Value: now.UTC().Format(time.RFC3339Nano)})
+	if reason != "" {
+		headers = append(headers, kafka.Header{Key: headerReason, Value: reason})
+	}
+	return &kafka.Message{Topic: l.DeadLetterTopic, Partition: l.In, Key: l.Order, Headers: headers}
+}
+
+func (l *Letter) coordinates() []kafka.Header {
+	return []kafka.Header{
+		{Key: consumer.HeaderTopic, Value: l.Topic},
+		{Key: consumer.HeaderPartition, Value: strconv.Itoa(int(l.Partition))},
+		{Key: consumer.HeaderOffset, Value: strconv.FormatInt(l.Offset, 10)},
+	}
+}
