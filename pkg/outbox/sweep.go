@@ -173,7 +173,11 @@ func (r *Relay) measure(ctx context.Context) (int64, error) {
 		return 0, nil
 	}
 	r.metrics.pending.Set(float64(found[0].N))
-	r.metrics.oldest.Set(time.Since(found[0].Oldest).Seconds())
+	if oldest := found[0].Oldest; oldest.IsZero() { // its entries were cleared while it was read
+		r.metrics.oldest.Set(0)
+	} else {
+		r.metrics.oldest.Set(time.Since(oldest).Seconds())
+	}
 	return found[0].N, nil
 }
 
