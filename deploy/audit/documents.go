@@ -271,7 +271,9 @@ func (s *storedShipment) document() shipmentDocument {
 
 // lean leaves out of a document what is large and not audited.
 var lean = bson.D{
-	{Key: "history", Value: 0}, {Key: "outbox.headers", Value: 0}, {Key: "outbox.body", Value: 0},
+	{Key: "history", Value: 0},
+	{Key: "outbox.headers", Value: 0},
+	{Key: "outbox.body", Value: 0},
 	{Key: "idempotency", Value: 0},
 }
 

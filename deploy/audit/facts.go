@@ -40,13 +40,6 @@ func (h hash) num(n int64) hash {
 	return h
 }
 
-func (h hash) flag(b bool) hash {
-	if b {
-		return h.num(1)
-	}
-	return h.num(0)
-}
-
 func hashOf(s string) hash { return emptyHash.str(s) }
 
 func addressHash(name, street, city, postalCode, country string) hash {
@@ -172,8 +165,6 @@ type stockFacts struct {
 	Cause  eventspb.ReleaseCause
 	Short  hash
 }
-
-func (f reservationFacts) heard() stockFacts { return stockFacts{f.Status, f.Cause, f.Short} }
 
 // differences names the parts in which two sides differ.
 type differences []string

@@ -106,15 +106,13 @@ func (r *reading) deadLetters(ctx context.Context) error {
 			name := deadLetterTopic(topic, group.name)
 			err := r.log.Read(ctx, name, r.partition, r.bounds[name][r.partition], func(l *topics.Record) error {
 				r.found.DeadLetters++
-				partition, errP := strconv.ParseInt(l.Header("dlq-partition"), 10, 32)
-				offset, errO := strconv.ParseInt(l.Header("dlq-offset"), 10, 64)
-				if errP != nil || errO != nil || int32(partition) != r.partition {
-					return nil // not one of a group's
-				}
 				source := l.Header("dlq-topic")
-				r.letters[letter{group.name, source, offset}] = true
-				if d := r.dossiers[string(l.Key)]; d != nil && !r.config.Ignore[Coordinates{source, r.partition, offset}] {
-					d.letters[g] = true
+				offset, err := strconv.ParseInt(l.Header("dlq-offset"), 10, 64)
+				if err == nil && l.Header("dlq-partition") == strconv.Itoa(int(r.partition)) { // else not one of a group's
+					r.letters[letter{group.name, source, offset}] = true
+					if d := r.dossiers[string(l.Key)]; d != nil && !r.config.Ignore[Coordinates{source, r.partition, offset}] {
+						d.letters[g] = true
+					}
 				}
 				return nil
 			})

@@ -45,6 +45,7 @@ type cli struct {
 	Product  productCmd  `cmd:"" help:"The price list."`
 	Stock    stockCmd    `cmd:"" help:"What there is."`
 	Shipment shipmentCmd `cmd:"" help:"Do what a carrier does."`
+	Audit    auditCmd    `cmd:"" help:"Read databases and topics, and check that nothing was lost, doubled or oversold."`
 	Load     loadCmd     `cmd:"" help:"Place orders at a rate or as fast as clients can, and measure."`
 	Dlq      dlqCmd      `cmd:"" name:"dlq" help:"Dead letters: records that a consumer could not handle."`
 	Backends backendsCmd `cmd:"" help:"Start a broker and a database, run a command with their addresses in TEST_KAFKA_BROKERS, TEST_KAFKA_KIND, TEST_MONGODB_URI, TEST_MONGODB_KIND and TEST_MONGOD_BINARY, and stop them."`

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/orderwire/orderwire/deploy/audit"
+	"github.com/orderwire/orderwire/deploy/internal/topics"
+)
+
+// auditMemory is what the garbage collector is asked to stay within, in bytes.
+const auditMemory = 200 << 20
+
+// auditCmd checks the invariants from outside.
+type auditCmd struct {
+	direct
+	Quiesced bool     `xor:"mode" help:"Nothing moves, so all equalities must hold: no requests, empty outboxes, no lag."`
+	Live     bool     `xor:"mode" help:"Documents against the log only, while everything goes on (the default)."`
+	Ignore   *os.File `placeholder:"FILE" help:"Records that somebody wrote on purpose: {\"topic\",\"partition\",\"offset\"} a line."`
+	Accepted *os.File `placeholder:"FILE" help:"Orders that clients were told are placed: an id a line."`
+}
+
+// Run exits with 0 only if all invariants hold.
+func (a *auditCmd) Run(ctx context.Context, t *terminal) error {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(auditMemory))
+	config, err := a.config(t)
+	if err != nil {
+		return err
+	}
+	report, err := audit.Run(ctx, config)
+	if err != nil {
+		return failure(ctx, t, err)
+	}
+	if err := a.print(t, report); err != nil {
+		return err
+	}
+	if !report.Holds() {
+		return exitCode(exitFailed)
+	}
+	return nil
+}
+
+func (a *auditCmd) config(t *terminal) (audit.Config, error) {
+	k, err := a.kafka(t.environ)
+	if err != nil {
+		return audit.Config{}, err
+	}
+	c := audit.Config{
+		Kafka: k, MongoDB: a.MongoDB, Quiesced: a.Quiesced, Say: t.say,
+		Databases: audit.Databases{OrderAPI: a.Databases["order-api"], Inventory: a.Databases["inventory"], Shipping: a.Databases["shipping"]},
+	}
+	if a.Accepted != nil {
+		c.Accepted = a.Accepted
+	}
+	if a.Ignore != nil {
+		if c.Ignore, err = audit.ReadIgnore(a.Ignore); err != nil {
+			return c, fmt.Errorf("--ignore: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// failure tells a part that is away from a check that fails.
+func failure(ctx context.Context, t *terminal, err error) error {
+	var broker *topics.UnreachableError
+	var database *audit.UnreachableError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return err
+	case errors.As(err, &broker), errors.As(err, &database):
+		t.say("orderctl: %v", err)
+		return exitCode(exitUnreachable)
+	default:
+		return err
+	}
+}
+
+func (a *auditCmd) print(t *terminal, r *audit.Report) error {
+	if a.JSON {
+		return t.printJSON(r)
+	}
+	fmt.Fprintf(t.out, "%s: %d orders, %d events, %d dead letters; %d records ignored, %d of others, %d unreadable; the log of %d partitions begins late\n",
+		r.Mode, r.Orders, r.Events, r.DeadLetters, r.Ignored, r.Unknown, r.Malformed, r.Truncated)
+	rows := [][]string{{"", "", "CHECKED", "VIOLATED"}}
+	for _, i := range r.Invariants {
+		verdict := fmt.Sprint(i.Total)
+		switch {
+		case i.Skipped != "":
+			verdict = "not checked: " + i.Skipped
+		case i.Holds:
+			verdict = "holds"
+		}
+		rows = append(rows, []string{i.ID, i.Says, fmt.Sprint(i.Checked), verdict})
+	}
+	if err := t.table(rows); err != nil {
+		return err
+	}
+	for _, i := range r.Invariants {
+		for _, v := range i.Violations {
+			fmt.Fprintf(t.out, "%s: %s\n", i.ID, v)
+		}
+		if more := i.Total - len(i.Violations); more > 0 {
+			fmt.Fprintf(t.out, "%s: and %d more\n", i.ID, more)
+		}
+	}
+	return nil
+}
