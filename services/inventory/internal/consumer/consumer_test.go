@@ -87,6 +87,23 @@ func TestHandle_GivesEachRecordItsOwnOutcome(t *testing.T) {
 	require.True(t, consumer.IsPermanent(outcomes[2]))
 }
 
+// TestHandle_BelievesTheSnapshotAndNotTheType: of a batch only the newest snapshot counts, and it is an order-updated
+// that says last that the customer wants out.
+func TestHandle_BelievesTheSnapshotAndNotTheType(t *testing.T) {
+	for typ := range table {
+		if info, _ := events.Lookup(typ); info.Source != events.SourceOrderAPI {
+			continue
+		}
+		store := &keeper{}
+		e := &events.Event{
+			ID: "e", Type: typ, Subject: "a", Time: time.Now(), Sequence: 3, Customer: "alice",
+			Data: &eventspb.Order{Id: "a", CustomerId: "alice", Cancellation: &eventspb.Cancellation{}},
+		}
+		require.Equal(t, []error{nil}, New(store).Handle(t.Context(), []*consumer.Record{encoded(t, e)}))
+		require.NotNil(t, store.got[0].News[0].Order.GetCancellation(), typ)
+	}
+}
+
 // keeper is a store that keeps what it gets.
 type keeper struct {
 	got    []stock.Dossier
@@ -117,9 +134,14 @@ func record(t *testing.T, typ events.Type, id string, sequence int64) *consumer.
 	case events.SourceShipping:
 		e.Data = &eventspb.Shipment{Id: id, CustomerId: "alice"}
 	}
+	return encoded(t, e)
+}
+
+func encoded(t *testing.T, e *events.Event) *consumer.Record {
+	t.Helper()
 	headers, body, err := events.Encode(e)
 	require.NoError(t, err)
-	r := &consumer.Record{Topic: e.Topic(), Key: []byte(id), Value: body}
+	r := &consumer.Record{Topic: e.Topic(), Key: []byte(e.Subject), Value: body}
 	for _, h := range headers {
 		r.Headers = append(r.Headers, &sarama.RecordHeader{Key: []byte(h.Key), Value: []byte(h.Value)})
 	}
