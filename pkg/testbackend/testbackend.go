@@ -42,13 +42,19 @@ func Mongo(t testing.TB) *mongo.Database {
 	return db
 }
 
-// Explain gives the plan that the database takes for a find: the command's fields behind its name, filter first. A
-// database whose plans are not MongoDB's skips the test: SecantusDB's Python edition scans where it has partial indexes.
-func Explain(t testing.TB, coll *mongo.Collection, find bson.D) string {
+// NeedsPlans skips the test on a database that plans queries in its own way: SecantusDB's Python edition scans where it
+// has a partial index.
+func NeedsPlans(t testing.TB) {
 	t.Helper()
 	if os.Getenv("TEST_MONGODB_KIND") == "secantusd-py" {
 		t.Skip("SecantusDB's Python edition plans queries in its own way: make mongodb, or MONGODB_URI, gives another database")
 	}
+}
+
+// Explain gives the plan that the database takes for a find: the command's fields behind its name, filter first.
+func Explain(t testing.TB, coll *mongo.Collection, find bson.D) string {
+	t.Helper()
+	NeedsPlans(t)
 	command := append(bson.D{{Key: "find", Value: coll.Name()}}, find...)
 	var plan struct {
 		Planner struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/orderwire/orderwire/pkg/kafka"
 	"github.com/orderwire/orderwire/pkg/mongodb"
 	"github.com/orderwire/orderwire/pkg/outbox"
+	"github.com/orderwire/orderwire/pkg/testbackend"
 )
 
 // patience bounds every wait; no test expects a time.
@@ -329,6 +330,7 @@ func index(t *testing.T, s *suite) {
 	for _, err := range outbox.NewCollection[doc](s.coll, idle).Insert(t.Context(), []*doc{fresh("left-1", s.broker.Topics[0]), fresh("left-2", s.broker.Topics[0])}) {
 		require.NoError(t, err)
 	}
+	testbackend.NeedsPlans(t)
 	plan, err := idle.Explain(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "outbox_unsent", plan.Index)
