@@ -78,7 +78,7 @@ func letterRows(found []*dlq.Letter) [][]string {
 	rows := [][]string{{"LETTER", "STATE", "SINCE", "ORDER", "TYPE", "SEQ", "ERROR"}}
 	for _, l := range found {
 		rows = append(rows, []string{
-			l.ID.String(), string(l.State), clock(l.Time), printable(l.Order), printable(l.Type), fmt.Sprint(l.Sequence), printable(short(l.Error, 80)),
+			l.String(), string(l.State), clock(l.Time), printable(l.Order), printable(l.Type), fmt.Sprint(l.Sequence), printable(short(l.Error, 80)),
 		})
 	}
 	return rows

@@ -47,6 +47,10 @@ type cli struct {
 	Shipment shipmentCmd `cmd:"" help:"Do what a carrier does."`
 	Audit    auditCmd    `cmd:"" help:"Read databases and topics, and check that nothing was lost, doubled or oversold."`
 	Load     loadCmd     `cmd:"" help:"Place orders at a rate or as fast as clients can, and measure."`
+	Explain  explainCmd  `cmd:"" help:"One order's story: documents, events, outboxes, dead letters, and what it waits for."`
+	Stuck    stuckCmd    `cmd:"" help:"Orders that are in a state for longer than they should be."`
+	Tail     tailCmd     `cmd:"" help:"Events as they stand in the topics."`
+	Replay   replayCmd   `cmd:"" help:"What a service would change if it read its topics again."`
 	Dlq      dlqCmd      `cmd:"" name:"dlq" help:"Dead letters: records that a consumer could not handle."`
 	Backends backendsCmd `cmd:"" help:"Start a broker and a database, run a command with their addresses in TEST_KAFKA_BROKERS, TEST_KAFKA_KIND, TEST_MONGODB_URI, TEST_MONGODB_KIND and TEST_MONGOD_BINARY, and stop them."`
 	Prepare  prepareCmd  `cmd:"" help:"Fetch or build a broker or a database into the cache directory."`

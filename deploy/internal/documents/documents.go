@@ -6,6 +6,7 @@ package documents
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -157,6 +158,16 @@ type OrderStock struct {
 	Short  []Short                    `bson:"short" json:"short"`
 }
 
+// MarshalJSON spells the enums as events do.
+func (k OrderStock) MarshalJSON() ([]byte, error) {
+	type plain OrderStock
+	return json.Marshal(struct {
+		plain
+		Status string `json:"status"`
+		Cause  string `json:"cause,omitempty"`
+	}{plain(k), events.Word(k.Status), events.Word(k.Cause)})
+}
+
 // OrderParcel is what an order has heard of shipping.
 type OrderParcel struct {
 	Status  eventspb.ShipmentStatus `bson:"status" json:"status"`
@@ -173,6 +184,16 @@ type OrderParcel struct {
 	AddressRefused    bool                   `bson:"addressRefused" json:"addressRefused"`
 	CancelRefused     bool                   `bson:"cancelRefused" json:"cancelRefused"`
 	Failure           eventspb.FailureReason `bson:"failure" json:"failure"`
+}
+
+// MarshalJSON spells the enums as events do.
+func (p OrderParcel) MarshalJSON() ([]byte, error) {
+	type plain OrderParcel
+	return json.Marshal(struct {
+		plain
+		Status  string `json:"status"`
+		Failure string `json:"failure,omitempty"`
+	}{plain(p), events.Word(p.Status), events.Word(p.Failure)})
 }
 
 // Reservation is inventory's document.
