@@ -18,13 +18,13 @@ func TestServices_HoldNothingOfChaos(t *testing.T) {
 	for _, name := range []string{"order-api", "inventory", "shipping", "notifier"} {
 		t.Run(name, func(t *testing.T) {
 			binary := filepath.Join(dir, name)
-			command(t, "services/"+name, "go", "build", "-o", binary, ".")
+			goTool(t, "services/"+name, "build", "-o", binary, ".")
 			require.Empty(t, traces(t, binary))
 		})
 	}
 	t.Run("a tagged build holds them", func(t *testing.T) {
 		binary := filepath.Join(dir, "tagged")
-		command(t, "services/inventory", "go", "build", "-tags", "chaos", "-o", binary, ".")
+		goTool(t, "services/inventory", "build", "-tags", "chaos", "-o", binary, ".")
 		found := traces(t, binary)
 		require.Contains(t, found, "symbols")
 		require.Contains(t, found, "ORDERWIRE_FAILPOINT")
@@ -36,7 +36,7 @@ func TestServices_HoldNothingOfChaos(t *testing.T) {
 // traces lists what a binary holds of package chaos. Names that are plain words are anywhere, and are not looked for.
 func traces(t *testing.T, binary string) (found []string) {
 	t.Helper()
-	if strings.Contains(command(t, "deploy", "go", "tool", "nm", binary), "orderwire/pkg/chaos.") {
+	if strings.Contains(goTool(t, "deploy", "tool", "nm", binary), "orderwire/pkg/chaos.") {
 		found = append(found, "symbols")
 	}
 	content, err := os.ReadFile(binary)

@@ -61,7 +61,7 @@ func TestControls_AreCaught(t *testing.T) {
 			name := filepath.Join(g.module, g.pkg)
 			if suites[name] == "" {
 				suites[name] = filepath.Join(dir, fmt.Sprintf("%d.test", len(suites)))
-				command(t, g.module, "go", "test", "-c", "-tags", "chaos", "-o", suites[name], g.pkg)
+				goTool(t, g.module, "test", "-c", "-tags", "chaos", "-o", suites[name], g.pkg)
 			}
 			green, err := g.run(t, suites[name], "")
 			require.NoError(t, err, "without the control:\n%s", green)
@@ -75,13 +75,13 @@ func TestControls_AreCaught(t *testing.T) {
 
 // TestFailpoints_Kill runs the tests of package chaos itself, which ordinary runs do not see.
 func TestFailpoints_Kill(t *testing.T) {
-	command(t, "pkg", "go", "test", "-count=1", "-tags", "chaos", "./chaos")
+	goTool(t, "pkg", "test", "-count=1", "-tags", "chaos", "./chaos")
 }
 
-// command runs something in a module.
-func command(t *testing.T, module, name string, args ...string) string {
+// goTool runs go in a module.
+func goTool(t *testing.T, module string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = filepath.Join(root, module)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -12,6 +12,7 @@ import (
 func TestWrite_OffersNothingThatIsNotStored(t *testing.T) {
 	for name, write := range map[string]func(*testing.T, *Collection[thing, *thing]) error{
 		"a lone write": func(t *testing.T, c *Collection[thing, *thing]) error {
+			t.Helper()
 			stale, err := c.Get(t.Context(), "a")
 			require.NoError(t, err)
 			_, err = c.Update(t.Context(), "a", func(th *thing) error { th.Count++; return nil })
@@ -20,6 +21,7 @@ func TestWrite_OffersNothingThatIsNotStored(t *testing.T) {
 			return c.write(t.Context(), stale)
 		},
 		"a batch": func(t *testing.T, c *Collection[thing, *thing]) error {
+			t.Helper()
 			stale, err := c.Find(t.Context(), "a", "b")
 			require.NoError(t, err)
 			_, err = c.Update(t.Context(), "b", func(th *thing) error { th.Count++; return nil })
@@ -29,6 +31,7 @@ func TestWrite_OffersNothingThatIsNotStored(t *testing.T) {
 			return c.writeBatch(t, stale["a"], stale["b"])
 		},
 		"an insert": func(t *testing.T, c *Collection[thing, *thing]) error {
+			t.Helper()
 			return c.Insert(t.Context(), []*thing{newThing("a")})[0]
 		},
 	} {
