@@ -18,7 +18,10 @@ import (
 	"github.com/orderwire/orderwire/proto-events/eventspb"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// deploy/stack starts its children from one thread, which it keeps for the life of the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/orderwire/orderwire/deploy/stack.init.func1.1"))
+}
 
 func uri(t *testing.T) string {
 	t.Helper()
@@ -131,6 +134,7 @@ func TestAudit_FindsWhatIsPlanted(t *testing.T) {
 			w.shipment["trackingNumber"] = "T-1"
 		}},
 		{name: "a change without an event", id: "I3", says: "version 4 follows version 2", topic: topicOrders, at: 3, live: true, plant: func(t *testing.T, w *world) {
+			t.Helper()
 			w.log[5] = record(t, events.OrderUpdated, 3, order(4))
 			w.order["version"] = int64(4)
 		}},
@@ -138,6 +142,7 @@ func TestAudit_FindsWhatIsPlanted(t *testing.T) {
 			w.order["seen"] = bson.M{"inventory": int64(2), "shipping": int64(1)}
 		}},
 		{name: "published, never stored", id: "I3", says: "event 4 of it, the document has given out 3", plant: func(t *testing.T, w *world) {
+			t.Helper()
 			w.log = append(w.log, record(t, events.OrderUpdated, 4, order(4)))
 		}},
 
@@ -148,6 +153,7 @@ func TestAudit_FindsWhatIsPlanted(t *testing.T) {
 			w.log[3], w.log[5] = w.log[5], w.log[3]
 		}},
 		{name: "a repeat with another body", id: "I4", says: "another event had this sequence", topic: topicOrders, at: 4, live: true, plant: func(t *testing.T, w *world) {
+			t.Helper()
 			w.log = append(w.log, record(t, events.OrderUpdated, 2, order(9)))
 		}},
 		{name: "another partition", id: "I4", says: "belongs to partition", topic: topicOrders, at: 0, live: true, plant: func(_ *testing.T, w *world) {
@@ -155,13 +161,16 @@ func TestAudit_FindsWhatIsPlanted(t *testing.T) {
 		}},
 
 		{name: "a second reservation", id: "I5", says: "a second stock-reserved", topic: topicOrders, at: 4, live: true, plant: func(t *testing.T, w *world) {
+			t.Helper()
 			w.log = append(w.log, record(t, events.StockReserved, 2, reservation(held, 0)))
 		}},
 		{name: "two releases for one cause", id: "I5", says: "a second stock-released", topic: topicOrders, at: 5, live: true, plant: func(t *testing.T, w *world) {
+			t.Helper()
 			r := reservation(released, eventspb.ReleaseCause_RELEASE_CAUSE_FAILED)
 			w.log = append(w.log, record(t, events.StockReleased, 2, r), record(t, events.StockReleased, 3, r))
 		}},
 		{name: "shipped and given back", id: "I5", says: "both shipped and cancelled", live: true, plant: func(t *testing.T, w *world) {
+			t.Helper()
 			w.log = append(w.log, record(t, events.StockReleased, 2, reservation(released, eventspb.ReleaseCause_RELEASE_CAUSE_CANCELLED)),
 				record(t, events.ShipmentDispatched, 2, shipment(eventspb.ShipmentStatus_SHIPMENT_STATUS_DISPATCHED)))
 		}},
@@ -200,6 +209,7 @@ func TestAudit_FindsWhatIsPlanted(t *testing.T) {
 		}},
 
 		{name: "events of an order that is not there", id: "I12", says: "order o-7", live: true, plant: func(t *testing.T, w *world) {
+			t.Helper()
 			w.log = append(w.log, record(t, events.OrderCreated, 1, renamed(order(1), "o-7")))
 		}},
 		{name: "a shipment of an order that is not there", id: "I12", says: "an order that does not exist", live: true, plant: func(_ *testing.T, w *world) {

@@ -54,8 +54,8 @@ var (
 	noItems = bson.A{}
 )
 
-// order is what order-api says with a version; change makes it another one.
-func order(version int64, change ...func(*eventspb.Order)) *eventspb.Order {
+// order is what order-api says with a version.
+func order(version int64) *eventspb.Order {
 	o := &eventspb.Order{
 		Id: id, CustomerId: "alice", Status: eventspb.OrderStatus_ORDER_STATUS_PENDING, Version: version, Revision: 1,
 		Items: []*eventspb.OrderItem{{Sku: "mug", Name: "Mug", Quantity: 2, UnitPrice: euro}}, Total: euro,
@@ -70,9 +70,6 @@ func order(version int64, change ...func(*eventspb.Order)) *eventspb.Order {
 			Id: id, Status: s.GetStatus(), Carrier: s.GetCarrier(), Service: s.GetService(), Cost: s.GetCost(),
 			EstimatedDelivery: s.GetEstimatedDelivery(), Address: s.GetAddress(),
 		}
-	}
-	for _, c := range change {
-		c(o)
 	}
 	return o
 }
