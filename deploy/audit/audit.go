@@ -39,6 +39,8 @@ type Config struct {
 	Ignore map[Coordinates]bool
 	// Accepted are the orders that clients were told are there; a reader of one id a line, nil for none.
 	Accepted io.Reader
+	// Every is how often Follow looks; 0 is 10 s.
+	Every time.Duration
 	// Say tells of progress.
 	Say func(format string, args ...any)
 }
@@ -88,6 +90,7 @@ type auditor struct {
 	partitions int32
 	bounds     topics.Bounds
 	committed  map[string]map[string]map[int32]int64 // by group, topic and partition
+	window     *window                               // of a follower, nil without one
 
 	orders, reservations, shipments *mongo.Collection
 
@@ -99,7 +102,9 @@ type auditor struct {
 
 // Run makes one audit. An error says that it could not be made: an *UnreachableError, a *topics.UnreachableError, or
 // something else; what was found is in the report.
-func Run(ctx context.Context, c Config) (report *Report, err error) {
+func Run(ctx context.Context, c Config) (report *Report, err error) { return run(ctx, c, nil) }
+
+func run(ctx context.Context, c Config, w *window) (report *Report, err error) {
 	mode := "live"
 	if c.Quiesced {
 		mode = "quiesced"
@@ -107,7 +112,7 @@ func Run(ctx context.Context, c Config) (report *Report, err error) {
 	if c.Say == nil {
 		c.Say = func(string, ...any) {}
 	}
-	a := &auditor{config: c, found: newFindings(mode), committed: map[string]map[string]map[int32]int64{}}
+	a := &auditor{config: c, found: newFindings(mode), window: w, committed: map[string]map[string]map[int32]int64{}}
 	if a.log, err = topics.Open(c.Kafka); err != nil {
 		return nil, err
 	}
@@ -122,6 +127,12 @@ func Run(ctx context.Context, c Config) (report *Report, err error) {
 	if a.partitions == 0 || len(a.bounds[events.TopicShipping]) != int(a.partitions) {
 		return nil, fmt.Errorf("%s has %d partitions and %s has %d: want the same number, and some", events.TopicOrders,
 			a.partitions, events.TopicShipping, len(a.bounds[events.TopicShipping]))
+	}
+	ends := endsOf(a.bounds)
+	if a.follows() {
+		if err := a.news(ctx); err != nil {
+			return nil, err
+		}
 	}
 	dir, err := os.MkdirTemp("", "orderwire-audit-")
 	if err != nil {
@@ -140,14 +151,27 @@ func Run(ctx context.Context, c Config) (report *Report, err error) {
 	if a.bounds, err = a.log.Bounds(ctx, a.topics()...); err != nil {
 		return nil, err
 	}
+	if a.follows() {
+		for topic, partitions := range w.since {
+			for p, since := range partitions {
+				r := a.bounds[topic][p]
+				a.bounds[topic][p] = topics.Range{Start: max(r.Start, since), End: r.End}
+			}
+		}
+	}
 	a.lag()
 	for p := range a.partitions {
 		if err := a.partition(ctx, p); err != nil {
 			return nil, err
 		}
-		c.Say("partition %d of %d: %d events so far", p+1, a.partitions, a.found.Events)
+		if !a.follows() {
+			c.Say("partition %d of %d: %d events so far", p+1, a.partitions, a.found.Events)
+		}
 	}
 	a.skipped()
+	if w != nil {
+		w.since = ends
+	}
 	return &a.found.Report, nil
 }
 
@@ -216,7 +240,7 @@ func (a *auditor) documents(ctx context.Context) (disconnect func(), err error) 
 
 	var reservations, shipments int
 	reserved := sums{}
-	err = scan(ctx, a.shipments, lean, func(s *storedShipment) error {
+	err = scan(ctx, a.shipments, a.ids(), lean, func(s *storedShipment) error {
 		shipments++
 		d := s.document()
 		return a.keptShipments.put(a.home(d.ID), &d)
@@ -224,7 +248,7 @@ func (a *auditor) documents(ctx context.Context) (disconnect func(), err error) 
 	if err != nil {
 		return disconnect, err
 	}
-	err = scan(ctx, a.reservations, lean, func(s *storedReservation) error {
+	err = scan(ctx, a.reservations, a.ids(), lean, func(s *storedReservation) error {
 		reservations++
 		reserved.add(s)
 		d := s.document()
@@ -236,7 +260,7 @@ func (a *auditor) documents(ctx context.Context) (disconnect func(), err error) 
 	if err := a.stock(ctx, inventory, reserved); err != nil {
 		return disconnect, err
 	}
-	err = scan(ctx, a.orders, lean, func(s *storedOrder) error {
+	err = scan(ctx, a.orders, a.ids(), lean, func(s *storedOrder) error {
 		a.found.Orders++
 		if a.found.Orders%100_000 == 0 {
 			a.config.Say("%d orders so far", a.found.Orders)
@@ -247,7 +271,9 @@ func (a *auditor) documents(ctx context.Context) (disconnect func(), err error) 
 	if err != nil {
 		return disconnect, err
 	}
-	a.config.Say("%d orders, %d reservations, %d shipments", a.found.Orders, reservations, shipments)
+	if !a.follows() {
+		a.config.Say("%d orders, %d reservations, %d shipments", a.found.Orders, reservations, shipments)
+	}
 	return disconnect, a.accepted()
 }
 

@@ -277,9 +277,25 @@ var lean = bson.D{
 	{Key: "idempotency", Value: 0},
 }
 
-// scan hands each document of a collection to each.
-func scan[T any](ctx context.Context, c *mongo.Collection, projection bson.D, each func(*T) error) error {
-	cursor, err := c.Find(ctx, bson.D{}, options.Find().SetProjection(projection).SetBatchSize(1000))
+// everything is one page of all documents.
+var everything = [][]string{nil}
+
+// scan hands each document of a collection to each: those of the ids, page by page; a page of nil is all of them.
+func scan[T any](ctx context.Context, c *mongo.Collection, pages [][]string, projection bson.D, each func(*T) error) error {
+	for _, ids := range pages {
+		filter := bson.D{}
+		if ids != nil {
+			filter = bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}
+		}
+		if err := scanPage(ctx, c, filter, projection, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanPage[T any](ctx context.Context, c *mongo.Collection, filter, projection bson.D, each func(*T) error) error {
+	cursor, err := c.Find(ctx, filter, options.Find().SetProjection(projection).SetBatchSize(1000))
 	if err != nil {
 		return &UnreachableError{fmt.Errorf("read %s: %w", nameOf(c), err)}
 	}

@@ -40,6 +40,9 @@ func (r *reading) close(ctx context.Context) error {
 			r.drained(id, d)
 			r.equal(id, d)
 		}
+		if r.window != nil {
+			r.window.remember(id, d)
+		}
 	}
 	for _, o := range []struct {
 		collection *mongo.Collection
@@ -129,8 +132,12 @@ func (r *reading) given(id string, d *dossier, document string, of int, e *Envel
 	topic := topicOf(of)
 	from := int64(1)
 	if r.truncated[topic] {
-		from = max(s.base, 1)
-		if s.base == 0 {
+		from = s.base
+		switch {
+		case s.base > 0:
+		case d.before[of] > 0:
+			from = d.before[of] + 1
+		default:
 			from = own + 1 // all of it is older than the log
 		}
 	}

@@ -22,6 +22,7 @@ type dossier struct {
 	accepted    bool
 
 	streams [streams]stream
+	before  lasts  // what a follower remembers of them
 	types   uint16 // which of those that come once have come
 	version int64  // of the last event of order-api
 	twin    bool   // which one more event of that version follows
@@ -76,7 +77,9 @@ func (a *auditor) partition(ctx context.Context, p int32) error {
 func (r *reading) truncate(topic string) {
 	if !r.truncated[topic] {
 		r.truncated[topic] = true
-		r.found.Truncated++
+		if !r.follows() {
+			r.found.Truncated++
+		}
 	}
 }
 
@@ -85,6 +88,9 @@ func (r *reading) of(id string) *dossier {
 	d := r.dossiers[id]
 	if d == nil {
 		d = &dossier{}
+		if r.follows() {
+			d.before = r.window.last(id)
+		}
 		r.dossiers[strings.Clone(id)] = d
 	}
 	return d
@@ -126,6 +132,9 @@ func (r *reading) deadLetters(ctx context.Context) error {
 
 // record checks one record.
 func (r *reading) record(rec *topics.Record) {
+	if r.follows() && rec.Event != nil && !r.window.only[rec.Event.Subject] {
+		return // it came after the documents were read: next time
+	}
 	r.found.Events++
 	ignored := r.config.Ignore[Coordinates{rec.Topic, rec.Partition, rec.Offset}]
 	if ignored {
@@ -234,14 +243,11 @@ func (r *reading) name(c *mongo.Collection, id string) string { return nameOf(c)
 // event checks one of the services' own.
 func (r *reading) event(rec *topics.Record, d *dossier) {
 	e := rec.Event
-	first, wrong := d.streams[streamOf(e)].note(e.Sequence, contentOf(rec), r.truncated[rec.Topic])
+	first, wrong := d.streams[streamOf(e)].note(e.Sequence, contentOf(rec), r.truncated[rec.Topic], d.before[streamOf(e)])
 	r.found.check("I4", wrong == "", func() Violation {
 		return at(e.Subject, rec, "", "%s %d of %s: %s", e.Type, e.Sequence, e.Source(), wrong)
 	})
-	if !first {
-		return
-	}
-	if bit := onceOf(e); bit != 0 {
+	if bit := onceOf(e); first && bit != 0 {
 		r.found.check("I5", d.types&bit == 0, func() Violation {
 			return at(e.Subject, rec, "", "a second %s, with sequence %d", e.Type, e.Sequence)
 		})
@@ -249,7 +255,11 @@ func (r *reading) event(rec *topics.Record, d *dossier) {
 	}
 	switch body := e.Data.(type) {
 	case *eventspb.Order:
-		r.orderSays(rec, d, orderOf(body), wrong == "")
+		f := orderOf(body)
+		if first {
+			r.version(rec, d, f.Version, wrong == "")
+		}
+		r.orderSays(rec, d, f)
 	case *eventspb.Reservation:
 		r.reservationSays(rec, d, reservationOf(body))
 	case *eventspb.Shipment:
@@ -265,14 +275,19 @@ func (r *reading) says(id string, rec *topics.Record, document string, diff diff
 	})
 }
 
-func (r *reading) orderSays(rec *topics.Record, d *dossier, f orderFacts, inTurn bool) {
+// version checks that no change of an order lies between two of its events.
+func (r *reading) version(rec *topics.Record, d *dossier, version int64, inTurn bool) {
 	e := rec.Event
 	if inTurn && d.version > 0 {
-		r.found.check("I3", f.Version == d.version+1 && !d.twin || f.Version == d.version && d.twin, func() Violation {
-			return at(e.Subject, rec, "", "version %d follows version %d: a change between them has no event", f.Version, d.version)
+		r.found.check("I3", version == d.version+1 && !d.twin || version == d.version && d.twin, func() Violation {
+			return at(e.Subject, rec, "", "version %d follows version %d: a change between them has no event", version, d.version)
 		})
 	}
-	d.version, d.twin = f.Version, e.Type == events.OrderCancelRequested
+	d.version, d.twin = version, e.Type == events.OrderCancelRequested
+}
+
+func (r *reading) orderSays(rec *topics.Record, d *dossier, f orderFacts) {
+	e := rec.Event
 	if o := d.order; o != nil && e.Sequence == o.OwnOrders {
 		r.says("I3", rec, r.name(r.orders, o.ID), f.differ(o.Facts))
 	}

@@ -57,14 +57,14 @@ func (a *auditor) stock(ctx context.Context, db *mongo.Database, reserved sums) 
 			SKU      string `bson:"sku"`
 			Quantity int64  `bson:"quantity"`
 		}
-		err := scan(ctx, db.Collection("adjustments"), bson.D{{Key: "sku", Value: 1}, {Key: "quantity", Value: 1}},
+		err := scan(ctx, db.Collection("adjustments"), everything, bson.D{{Key: "sku", Value: 1}, {Key: "quantity", Value: 1}},
 			func(d *adjustment) error { adjusted[d.SKU] += d.Quantity; return nil })
 		if err != nil {
 			return err
 		}
 	}
 	rows := db.Collection("stock")
-	err := scan(ctx, rows, bson.D{}, func(row *level) error {
+	err := scan(ctx, rows, everything, bson.D{}, func(row *level) error {
 		wrong := func(format string, args ...any) func() Violation {
 			return func() Violation {
 				return Violation{Document: nameOf(rows) + "/" + row.SKU, Detail: fmt.Sprintf(format, args...)}

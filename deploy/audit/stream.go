@@ -46,11 +46,15 @@ func (s *stream) has(sequence int64) bool {
 }
 
 // note takes in a record of the stream. first tells whether its sequence was not seen before; wrong what is not as it
-// must be. truncated says that the log does not begin at its first record: then any sequence may come first.
-func (s *stream) note(sequence int64, content hash, truncated bool) (first bool, wrong string) {
+// must be. truncated says that the log does not begin at its first record: then any sequence may come first, or, where
+// the one that was last before is known, the next one.
+func (s *stream) note(sequence int64, content hash, truncated bool, before int64) (first bool, wrong string) {
 	if s.base == 0 {
 		s.base, s.last = 1, 0
-		if truncated {
+		switch {
+		case truncated && before > 0:
+			s.base, s.last = before+1, before
+		case truncated:
 			s.base, s.last = sequence, sequence-1
 		}
 	}

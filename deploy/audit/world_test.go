@@ -39,6 +39,8 @@ type world struct {
 	ignore   map[audit.Coordinates]bool
 	// cut is how many records of each topic retention has taken.
 	cut int64
+	// more, where set, stores more documents and records.
+	more func(put func(collection string, docs []any), produce func(*kgo.Record))
 }
 
 const id = "o-1"
@@ -179,6 +181,19 @@ func (w *world) store(t *testing.T) audit.Config {
 	t.Cleanup(client.Close)
 	for _, r := range slices.Concat(w.log, w.letters) {
 		require.NoError(t, client.ProduceSync(t.Context(), r).FirstErr())
+	}
+	if w.more != nil {
+		w.more(func(collection string, docs []any) {
+			_, err := db.Collection(collection).InsertMany(t.Context(), docs)
+			require.NoError(t, err)
+		}, func(r *kgo.Record) {
+			client.Produce(t.Context(), r, func(_ *kgo.Record, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		})
+		require.NoError(t, client.Flush(t.Context()))
 	}
 	admin := kadm.NewClient(client)
 	ends, err := admin.ListEndOffsets(t.Context(), names...)

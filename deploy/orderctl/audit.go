@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -19,16 +20,24 @@ type auditCmd struct {
 	direct
 	Quiesced bool     `xor:"mode" help:"Nothing moves, so all equalities must hold: no requests, empty outboxes, no lag."`
 	Live     bool     `xor:"mode" help:"Documents against the log only, while everything goes on (the default)."`
+	Follow   bool     `help:"Go on with what is new until interrupted; live only."`
 	Ignore   *os.File `placeholder:"FILE" help:"Records that somebody wrote on purpose: {\"topic\",\"partition\",\"offset\"} a line."`
 	Accepted *os.File `placeholder:"FILE" help:"Orders that clients were told are placed: an id a line."`
 }
 
 // Run exits with 0 only if all invariants hold.
 func (a *auditCmd) Run(ctx context.Context, t *terminal) error {
+	if a.Follow && a.Quiesced {
+		t.say("orderctl: --follow is for a live system: leave --quiesced out")
+		return exitCode(exitUsage)
+	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(auditMemory))
 	config, err := a.config(t)
 	if err != nil {
 		return err
+	}
+	if a.Follow {
+		return failure(ctx, t, audit.Follow(ctx, config, func(r *audit.Report) error { return a.print(t, r) }))
 	}
 	report, err := audit.Run(ctx, config)
 	if err != nil {
@@ -70,6 +79,8 @@ func failure(ctx context.Context, t *terminal, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, audit.ErrViolated):
+		return exitCode(exitFailed)
 	case ctx.Err() != nil:
 		return err
 	case errors.As(err, &broker), errors.As(err, &database):
@@ -81,7 +92,10 @@ func failure(ctx context.Context, t *terminal, err error) error {
 }
 
 func (a *auditCmd) print(t *terminal, r *audit.Report) error {
-	if a.JSON {
+	switch {
+	case a.JSON && a.Follow: // a report a line
+		return json.NewEncoder(t.out).Encode(r)
+	case a.JSON:
 		return t.printJSON(r)
 	}
 	fmt.Fprintf(t.out, "%s: %d orders, %d events, %d dead letters; %d records ignored, %d of others, %d unreadable; the log of %d partitions begins late\n",
