@@ -37,6 +37,7 @@ func suite(t *testing.T, kafka string) {
 		{"one customer cannot read, change, cancel or watch another's order", isolation},
 		{"bad input is refused precisely", refusals},
 		{"a watcher resumes after its cursor, over WebSocket and SSE", resume},
+		{"news that could not be handled is redriven, takes effect once, and nobody else notices", redrive},
 		{"garbage goes to the dead-letter topics with its coordinates and holds up nothing", deadLetters},
 		{"two instances of each service share the work, and stopping one moves it over", twoInstances},
 		{"each service is killed amid 500 orders and all of them end", killedServices},
