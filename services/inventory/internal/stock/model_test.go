@@ -32,6 +32,7 @@ func TestFold_AnyOrderOfNewsBalances(t *testing.T) {
 			"cancel":  w.cancel,
 			"ship":    w.ship,
 			"deliver": w.deliver,
+			"crash":   w.crash,
 			"":        w.check,
 		})
 	})
@@ -166,6 +167,26 @@ func (w *world) deliver(t *rapid.T) {
 		l.Reserved += c.Reserved
 		l.Shipped += c.Shipped
 		l.WrittenOff += c.WrittenOff
+	}
+}
+
+// crash decides on all the news there is and dies before the write: nothing of it may be left in what was read.
+func (w *world) crash(t *rapid.T) {
+	var levels []stock.Level
+	for _, l := range w.books {
+		levels = append(levels, *l)
+	}
+	shelf := stock.NewShelf(levels)
+	for _, id := range w.ids {
+		l := w.orders[id]
+		var before *eventspb.Reservation
+		if l.reservation != nil {
+			before = l.reservation.Snapshot()
+		}
+		stock.Fold(stock.Dossier{OrderID: id, News: l.news}, l.reservation, func(s events.Source) int64 { return l.seen[s] }, shelf, w.clock)
+		if l.reservation != nil {
+			require.True(t, proto.Equal(before, l.reservation.Snapshot()), "%s was %v, and is %v", id, before, l.reservation.Snapshot())
+		}
 	}
 }
 
