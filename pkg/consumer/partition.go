@@ -5,7 +5,7 @@ import "time"
 // What one partition may hold in memory beyond the batch at hand.
 const (
 	maxQueued      = 1000
-	maxQueuedBytes = 2 << 20
+	maxQueuedBytes = 1 << 20
 )
 
 type topicPartition struct {

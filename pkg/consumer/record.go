@@ -31,7 +31,14 @@ func (r *Record) Header(name string) string {
 	return ""
 }
 
-func (r *Record) size() int { return len(r.Key) + len(r.Value) + 64 }
+// size is roughly what r holds in memory, in bytes. Of a small event most of it is headers.
+func (r *Record) size() int {
+	n := 160 + len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += 64 + len(h.Key) + len(h.Value)
+	}
+	return n
+}
 
 // Handler applies a batch and gives an outcome for each of its records, in the same order. Records of one partition
 // are in the order of their offsets; a record may have been handled before.

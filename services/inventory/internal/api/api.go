@@ -23,9 +23,9 @@ import (
 //go:embed openapi.yaml
 var openAPI []byte
 
-// timeout of a request's work in the database. An adjustment may have to wait for the batch in flight and meet those
-// of other instances.
-const timeout = 3 * time.Second
+// timeout of a request's work in the database: an answer, if only 503, comes within two seconds. An adjustment may have
+// to wait for the batch in flight and meet those of other instances.
+const timeout = 1800 * time.Millisecond
 
 // levels is what the routes ask of the store.
 type levels interface {

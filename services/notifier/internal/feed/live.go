@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -78,10 +79,16 @@ func (l *Live) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(min(time.Duration(try+1)*100*time.Millisecond, time.Second)):
+		case <-time.After(wait(try)):
 		}
 	}
 	return nil
+}
+
+// wait grows from 100 ms to a second, with jitter: all instances miss a broker at once.
+func wait(failures int) time.Duration {
+	d := min(time.Duration(failures+1)*100*time.Millisecond, time.Second)
+	return d/2 + rand.N(d/2) //nolint:gosec // jitter is no secret
 }
 
 // ensureTopics creates the topics where they are missing. Another number of partitions than configured is no trouble
