@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/orderwire/orderwire/deploy/stack"
+)
+
+// kind is one row of the table of faults.
+type kind struct {
+	// possible tells whether the terrain allows it; nil: always.
+	possible func(terrain) bool
+	// draw plans one period of it.
+	draw func(*drawer)
+	// do breaks something and gives what heals it.
+	do func(context.Context, *breaker, Injection) (heal func(), err error)
+}
+
+// kinds are the faults by their numbers; each file fault_*.go fills in its own.
+//
+// F9 and F13 to F17 are not here yet; see README.md.
+var kinds = map[string]kind{
+	"F2":  {draw: drawFailpoint, do: doFailpoint},
+	"F1":  {draw: drawKill, do: doKill},
+	"F3":  {draw: drawPause, do: doPause},
+	"F4":  {draw: drawRolling, do: doRolling},
+	"F5":  {draw: drawChurn, do: doChurn},
+	"F6":  {draw: drawBroker, do: doBroker},
+	"F7":  {draw: drawNetwork, do: doNetwork},
+	"F8":  {draw: drawLostAnswer, do: doNetwork},
+	"F10": {draw: drawDatabase, do: doDatabase},
+	"F11": {draw: drawDuplicates, do: doDuplicates},
+	"F12": {draw: drawPoison, do: doPoison},
+}
+
+// breaker is what faults work on.
+type breaker struct {
+	sys *system
+	dir string
+}
+
+func (b *breaker) part(name string) (*part, error) {
+	p := b.sys.parts[name]
+	if p == nil {
+		return nil, fmt.Errorf("nothing is called %q", name)
+	}
+	return p, nil
+}
+
+// downAll takes the targets down at once and gives what lets them come back.
+func (b *breaker) downAll(ctx context.Context, targets []string, clean bool) (func(), error) {
+	var parts []*part
+	for _, name := range targets {
+		p, err := b.part(name)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p)
+	}
+	inParallel(parts, func(p *part) { p.down(ctx, clean) })
+	return func() {
+		for _, p := range parts {
+			p.up()
+		}
+	}, nil
+}
+
+// F1: kill -9 of one service, two, or all four, and back after 0 to 5 s.
+func drawKill(d *drawer) {
+	d.every(3*time.Second, 15*time.Second, func(at time.Duration) {
+		n := []int{1, 1, 1, 2, 2, 4}[d.r.IntN(6)]
+		d.add(at, d.between(0, 5*time.Second), "kill", 0, d.some(n, stack.Services())...)
+	})
+}
+
+func doKill(ctx context.Context, b *breaker, i Injection) (func(), error) {
+	return b.downAll(ctx, i.Target, false)
+}
+
+// F3: stopped for longer than the session time-out, a service, a whole chain, the broker or the database.
+func drawPause(d *drawer) {
+	at := d.from + d.between(0, (d.to-d.from)/4)
+	lasts := d.between(15*time.Second, 22*time.Second)
+	if d.to-d.from < fullPeriod {
+		lasts = d.between(2*time.Second, 6*time.Second)
+	}
+	target := d.one("one", "one", "all", "broker", "database")
+	switch target {
+	case "one":
+		d.add(at, lasts, "pause", 0, d.one(stack.Services()...))
+	case "all":
+		d.add(at, lasts, "pause", 0, stack.OrderAPI, stack.Inventory, stack.Shipping)
+	case "database":
+		d.add(at, lasts, "pause", 0, "database")
+	case "broker":
+		if d.t.nodes == 0 { // it lives in the harness: what its clients see is the same
+			d.add(at, lasts, "silent", 0, stack.LinkBroker+"-1")
+			return
+		}
+		d.add(at, lasts, "pause", 0, fmt.Sprintf("broker-%d", 1+d.r.IntN(d.t.nodes)))
+	}
+}
+
+func doPause(ctx context.Context, b *breaker, i Injection) (func(), error) {
+	if i.Variant == "silent" {
+		return doNetwork(ctx, b, i)
+	}
+	var parts []*part
+	for _, name := range i.Target {
+		p, err := b.part(name)
+		if err != nil {
+			return nil, err
+		}
+		p.pause()
+		parts = append(parts, p)
+	}
+	return func() {
+		for _, p := range parts {
+			p.resume()
+		}
+	}, nil
+}
+
+// F4: a rolling restart, one service after the other, sometimes twice in a row.
+func drawRolling(d *drawer) {
+	at := d.from
+	for range 1 + d.r.IntN(2) {
+		for _, name := range stack.Services() {
+			at += d.between(500*time.Millisecond, 2*time.Second)
+			if at >= d.to {
+				return
+			}
+			d.add(at, d.between(0, 500*time.Millisecond), "term", 0, name)
+		}
+	}
+}
+
+func doRolling(ctx context.Context, b *breaker, i Injection) (func(), error) {
+	return b.downAll(ctx, i.Target, true)
+}
+
+// F5: more and fewer instances of a consumer every 0.5 to 5 s; each one that comes or goes is a rebalance.
+func drawChurn(d *drawer) {
+	service := d.one(stack.OrderAPI, stack.Inventory, stack.Shipping)
+	d.every(500*time.Millisecond, 5*time.Second, func(at time.Duration) {
+		spare := fmt.Sprintf("%s-%d", service, 2+d.r.IntN(spareInstances))
+		d.add(at, d.between(500*time.Millisecond, 5*time.Second), d.one("term", "kill"), 0, spare)
+	})
+}
+
+func doChurn(ctx context.Context, b *breaker, i Injection) (func(), error) {
+	p, err := b.part(i.Target[0])
+	if err != nil {
+		return nil, err
+	}
+	p.up()
+	return func() { p.down(context.WithoutCancel(ctx), i.Variant == "term") }, nil
+}
+
+// F6: a broker ends, cleanly or killed. Of three, one by its role (leader of a busy partition, coordinator of a group,
+// controller), one stopped in its tracks so that it falls out of the in-sync set, or two at once.
+func drawBroker(d *drawer) {
+	d.every(8*time.Second, 15*time.Second, func(at time.Duration) {
+		lasts := d.between(0, 5*time.Second)
+		if d.t.nodes < 2 {
+			d.add(at, lasts, d.one("kill", "term"), 0, "broker-1")
+			return
+		}
+		switch how := d.one("kill", "kill", "term", "pause", "two"); how {
+		case "two":
+			d.add(at, lasts, "kill", 0, d.some(2, []string{"broker-1", "broker-2", "broker-3"})...)
+		case "pause":
+			d.add(at, d.between(8*time.Second, 14*time.Second), how, 0, d.one("leader", "coordinator", "controller"))
+		default:
+			d.add(at, lasts, how, 0, d.one("leader", "coordinator", "controller"))
+		}
+	})
+}
+
+func doBroker(ctx context.Context, b *breaker, i Injection) (func(), error) {
+	targets := i.Target
+	switch targets[0] {
+	case "leader", "coordinator", "controller":
+		id, err := b.sys.role(ctx, targets[0])
+		if err != nil {
+			id = 1 // nobody can say at the moment: the cluster is being broken already
+		}
+		targets = []string{fmt.Sprintf("broker-%d", id)}
+	}
+	if i.Variant == "pause" {
+		return doPause(ctx, b, Injection{Variant: i.Variant, Target: targets})
+	}
+	return b.downAll(ctx, targets, i.Variant == "term")
+}
+
+// F10: the database is killed, restarted or stopped in its tracks.
+func drawDatabase(d *drawer) {
+	d.every(8*time.Second, 15*time.Second, func(at time.Duration) {
+		how := d.one("kill", "kill", "term", "pause")
+		lasts := d.between(0, 3*time.Second)
+		if how == "pause" {
+			lasts = d.between(5*time.Second, min(30*time.Second, (d.to-d.from)/2+5*time.Second))
+		}
+		d.add(at, lasts, how, 0, "database")
+	})
+}
+
+func doDatabase(ctx context.Context, b *breaker, i Injection) (func(), error) {
+	if i.Variant == "pause" {
+		return doPause(ctx, b, i)
+	}
+	return b.downAll(ctx, i.Target, i.Variant == "term")
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// config is what the command line says.
+type config struct {
+	Seed     uint64        `default:"1" help:"Of load and schedule; the same seed gives the same ones."`
+	Duration time.Duration `default:"2m" help:"How long things are broken."`
+	Kafka    string        `enum:"kfake,apache,cluster" default:"kfake" help:"${enum}"`
+	Faults   []string      `help:"Which faults may be drawn (default: all)."`
+	Clients  int           `default:"16" help:"How many clients."`
+	Rate     float64       `default:"40" help:"Operations a second, of all clients together."`
+	Bin      string        `type:"path" help:"Directory of services and orderctl, built with -tags chaos (default: they are built)."`
+	Keep     string        `type:"path" help:"Directory in which everything of each run is kept (default: of those that fail, in the temporary directory)."`
+	Soak     int           `help:"So many random seeds instead of one; a table at the end."`
+	Controls bool          `help:"Switch each negative control on by itself; each must be found."`
+	JSON     bool          `help:"Print results as JSON, one a line."`
+	Verbose  bool          `short:"v" help:"Say what is broken, and when."`
+
+	environ []string // more for the services
+	err     io.Writer
+}
+
+// errViolated says that a promise was broken; it is told already.
+var errViolated = errors.New("violated")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	c := config{err: os.Stderr}
+	kong.Parse(&c, kong.Description("Break Orderwire by a seeded schedule, and check that it keeps its promises."))
+	err := c.main(ctx, os.Stdout)
+	if err != nil {
+		if !errors.Is(err, errViolated) {
+			fmt.Fprintln(os.Stderr, "chaos:", err)
+		}
+		stop()
+		os.Exit(1)
+	}
+}
+
+func (c config) main(ctx context.Context, out io.Writer) error {
+	if len(c.Faults) == 0 {
+		c.Faults = allFaults()
+	}
+	for _, f := range c.Faults {
+		if _, ok := kinds[f]; !ok {
+			return fmt.Errorf("%s is no fault of this harness: it knows %s", f, strings.Join(allFaults(), ", "))
+		}
+	}
+	if c.Keep != "" {
+		if err := os.MkdirAll(c.Keep, 0o755); err != nil {
+			return err
+		}
+	}
+	if c.Bin == "" {
+		dir, err := os.MkdirTemp("", "chaos-bin-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir) // it was made here
+		if err := build(ctx, dir); err != nil {
+			return err
+		}
+		c.Bin = dir
+	}
+	switch {
+	case c.Controls:
+		return c.controls(ctx, out)
+	case c.Soak > 0:
+		return c.soak(ctx, out)
+	}
+	r, err := c.once(ctx, c.Seed)
+	if err != nil {
+		return err
+	}
+	c.print(out, r)
+	if len(r.Violations) > 0 {
+		return errViolated
+	}
+	return nil
+}
+
+// build makes the services with their failpoints, and orderctl, from the sources that this command is run in.
+func build(ctx context.Context, dir string) error {
+	work, err := exec.CommandContext(ctx, "go", "env", "GOWORK").Output()
+	if err != nil {
+		return fmt.Errorf("where are the sources: %w", err)
+	}
+	root := filepath.Dir(strings.TrimSpace(string(work)))
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "chaos", "-o", dir+string(os.PathSeparator),
+		"./services/order-api", "./services/inventory", "./services/shipping", "./services/notifier", "./deploy/orderctl")
+	cmd.Dir = root
+	if raw, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the services: %w\n%s", err, raw)
+	}
+	return nil
+}
+
+func (c config) note(format string, args ...any) {
+	fmt.Fprintf(c.err, format+"\n", args...) //nolint:errcheck // a terminal that is gone
+}
+
+func (c config) print(out io.Writer, r result) {
+	if c.JSON {
+		json.NewEncoder(out).Encode(r) //nolint:errcheck // a reader that is gone
+		return
+	}
+	table(out, []result{r})
+}
+
+// terrain is what a plan may count on.
+func (c config) terrain(s *system) terrain {
+	return terrain{kafka: c.Kafka, nodes: len(s.stack.Broker.Nodes()), faults: c.Faults}
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/orderwire/orderwire/deploy/stack"
+)
+
+// unit is something that runs and can be ended.
+type unit interface {
+	start(ctx context.Context, env []string) error
+	stop(ctx context.Context)
+	kill()
+	running() bool
+	// pause and resume say false where that is not possible.
+	pause() bool
+	resume() bool
+}
+
+type service struct{ *stack.Instance }
+
+func (s service) start(ctx context.Context, env []string) error { return s.Start(ctx, env...) }
+func (s service) stop(ctx context.Context)                      { s.Stop(ctx) }
+func (s service) kill()                                         { s.Kill() }
+func (s service) running() bool                                 { return s.Pid() != 0 }
+func (s service) pause() bool                                   { s.Pause(); return true }
+func (s service) resume() bool                                  { s.Resume(); return true }
+
+type node struct{ *stack.Node }
+
+func (n node) start(ctx context.Context, _ []string) error { return n.Start(ctx) }
+func (n node) stop(ctx context.Context)                    { n.Stop(ctx) }
+func (n node) kill()                                       { n.Kill() }
+func (n node) running() bool                               { return n.Pid() != 0 }
+func (n node) pause() bool                                 { n.Pause(); return true }
+func (n node) resume() bool                                { n.Resume(); return true }
+
+type database struct{ *stack.Database }
+
+func (d database) start(ctx context.Context, _ []string) error { return d.Start(ctx) }
+func (d database) stop(ctx context.Context)                    { d.Stop(ctx) }
+func (d database) kill()                                       { d.Kill() }
+func (d database) running() bool                               { return d.Pid() != 0 }
+func (d database) pause() bool                                 { d.Pause(); return true }
+func (d database) resume() bool                                { d.Resume(); return true }
+
+// fake is kfake, which lives in this process.
+type fake struct{ *stack.Broker }
+
+func (f fake) start(ctx context.Context, _ []string) error { return f.Start(ctx) }
+func (f fake) stop(ctx context.Context)                    { f.Stop(ctx) }
+func (f fake) kill()                                       { f.Kill() }
+func (f fake) running() bool                               { return f.Fake() != nil }
+func (f fake) pause() bool                                 { return false }
+func (f fake) resume() bool                                { return false }
+
+// part is a unit that faults take down, and that is started again whenever none does, as an orchestrator would.
+// Faults overlap, so they are counted.
+type part struct {
+	name string
+	unit unit
+	wake chan struct{}
+
+	mu     sync.Mutex
+	downs  int
+	pauses int
+	ready  bool
+	env    []string           // of the next start only
+	giveUp context.CancelFunc // of a start in progress
+}
+
+// restartWait is how long a part that does not start is left alone.
+const restartWait = 200 * time.Millisecond
+
+// supervise keeps the part as it should be, until ctx ends.
+func (p *part) supervise(ctx context.Context, note func(string, ...any)) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err := p.reconcile(ctx); err != nil && ctx.Err() == nil {
+			line, _, _ := strings.Cut(err.Error(), "\n")
+			note("%s does not start: %s", p.name, line)
+			select {
+			case <-ctx.Done():
+			case <-time.After(restartWait):
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *part) reconcile(ctx context.Context) error {
+	p.mu.Lock()
+	if p.downs > 0 || p.unit.running() {
+		if p.downs == 0 && !p.ready && p.pauses == 0 {
+			p.ready = true
+		}
+		p.mu.Unlock()
+		return nil
+	}
+	p.ready = false
+	starting, cancel := context.WithCancel(ctx)
+	p.giveUp = cancel
+	env := p.env
+	p.env = nil
+	p.mu.Unlock()
+	err := p.unit.start(starting, env)
+	cancel()
+	p.mu.Lock()
+	p.giveUp = nil
+	down := p.downs > 0
+	p.ready = err == nil && !down
+	p.mu.Unlock()
+	if down {
+		p.unit.kill()
+		return nil
+	}
+	return err
+}
+
+// down takes the part down, cleanly or as a crash does, until up is called as often.
+func (p *part) down(ctx context.Context, clean bool) {
+	p.mu.Lock()
+	p.downs++
+	first := p.downs == 1
+	p.ready = false
+	if p.giveUp != nil {
+		p.giveUp()
+	}
+	p.mu.Unlock()
+	switch {
+	case first && clean:
+		p.unit.stop(ctx)
+	case first:
+		p.unit.kill()
+	}
+}
+
+// up ends a down. The environment counts for the start that follows.
+func (p *part) up(env ...string) {
+	p.mu.Lock()
+	p.downs--
+	if len(env) > 0 {
+		p.env = env
+	}
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pause stops the part in its tracks until resume is called as often; false where that is not possible.
+func (p *part) pause() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pauses++
+	return p.unit.pause()
+}
+
+func (p *part) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pauses--
+	if p.pauses == 0 {
+		p.unit.resume()
+	}
+}
+
+// settled tells whether the part is as it should be: down, or ready.
+func (p *part) settled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.downs > 0 || p.ready && p.unit.running()
+}
+
+// inParallel does something to all at once, and waits.
+func inParallel(parts []*part, do func(*part)) {
+	var all sync.WaitGroup
+	for _, p := range parts {
+		all.Go(func() { do(p) })
+	}
+	all.Wait()
+}

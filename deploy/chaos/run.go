@@ -1,0 +1,373 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// result is what a run has found.
+type result struct {
+	Seed        uint64               `json:"seed"`
+	Kafka       string               `json:"kafka"`
+	Faults      []string             `json:"faults"`
+	Injections  int                  `json:"injections"`
+	Requests    int                  `json:"requests"`
+	Orders      int                  `json:"orders"`
+	Events      int                  `json:"events"`
+	Pushed      int                  `json:"pushed"`
+	Unavailable int                  `json:"unavailableSeconds"`
+	Recovery    map[string][]float64 `json:"recoverySeconds"` // by fault and variant, of those that nothing overlapped
+	DrainedIn   float64              `json:"drainedInSeconds"`
+	Violations  []violation          `json:"violations"`
+	Dir         string               `json:"dir,omitempty"` // kept
+}
+
+// run is one seed.
+type run struct {
+	config
+	seed    uint64
+	dir     string
+	sys     *system
+	history *history
+	load    *load
+	watch   []*watcher
+	verdict verdict
+
+	mu      sync.Mutex
+	windows []window
+}
+
+// calmFor is how long nothing is broken before the end.
+func (c config) calmFor() time.Duration {
+	return min(10*time.Second, max(2*time.Second, c.Duration/10))
+}
+
+// drainWithin is how long everything may take to come to rest after that.
+const drainWithin = 90 * time.Second
+
+// once runs one seed and judges it. An error means that nothing could be said.
+func (c config) once(ctx context.Context, seed uint64) (result, error) {
+	dir, err := os.MkdirTemp(c.Keep, fmt.Sprintf("chaos-%d-", seed))
+	if err != nil {
+		return result{}, err
+	}
+	r := &run{config: c, seed: seed, dir: dir}
+	res, err := r.run(ctx)
+	if err == nil && len(res.Violations) == 0 && c.Keep == "" {
+		return res, os.RemoveAll(dir)
+	}
+	res.Dir = dir
+	return res, err
+}
+
+func (r *run) run(ctx context.Context) (result, error) {
+	var err error
+	if r.history, err = newHistory(filepath.Join(r.dir, "history.jsonl")); err != nil {
+		return result{}, err
+	}
+	if r.sys, err = startSystem(ctx, r.config, filepath.Join(r.dir, "data"), r.note); err != nil {
+		return result{}, errors.Join(err, r.history.close())
+	}
+	defer func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+		defer cancel()
+		r.sys.stop(ending)
+	}()
+	plan := newPlan(r.seed, r.Duration, r.terrain(r.sys))
+	if err := writeJSON(filepath.Join(r.dir, "plan.json"), plan); err != nil {
+		return result{}, err
+	}
+	if err := r.start(ctx); err != nil {
+		return result{}, err
+	}
+	defer func() {
+		for _, w := range r.watch {
+			w.stop()
+		}
+	}()
+	r.wreck(ctx, plan)
+	sleep(ctx, r.calmFor())
+	r.load.finish()
+	if err := ctx.Err(); err != nil {
+		return result{}, err
+	}
+	res := result{Seed: r.seed, Kafka: r.Kafka, Faults: r.Faults, Injections: len(plan.Steps)}
+	if err := r.judge(ctx, &res); err != nil {
+		return res, err
+	}
+	res.Violations = append([]violation{}, r.verdict.found...)
+	return res, errors.Join(r.history.close(), writeJSON(filepath.Join(r.dir, "result.json"), res))
+}
+
+// start puts in stock, connects the watchers, and lets the clients go.
+func (r *run) start(ctx context.Context) error {
+	var err error
+	if r.load, err = newLoad(r.sys, r.history, r.seed, r.Clients, r.Rate); err != nil {
+		return err
+	}
+	if err := r.load.prepare(ctx); err != nil {
+		return err
+	}
+	for name, customer := range map[string]string{"operator": "", "customer-0": "customer-0", "customer-1": "customer-1"} {
+		w, err := r.sys.watch(ctx, name, customer)
+		if err != nil {
+			return err
+		}
+		r.watch = append(r.watch, w)
+	}
+	r.sys.begin = time.Now()
+	r.load.start(ctx)
+	return nil
+}
+
+// wreck follows the plan until everything is healed.
+func (r *run) wreck(ctx context.Context, plan Plan) {
+	b := &breaker{sys: r.sys, dir: r.dir}
+	begin := time.Now()
+	var all sync.WaitGroup
+	for _, i := range plan.Steps {
+		sleep(ctx, time.Until(begin.Add(time.Duration(i.At))))
+		if ctx.Err() != nil {
+			break
+		}
+		all.Go(func() { r.inject(ctx, b, i) })
+	}
+	sleep(ctx, time.Until(begin.Add(time.Duration(plan.Duration))))
+	all.Wait()
+}
+
+// inject breaks, waits and heals.
+func (r *run) inject(ctx context.Context, b *breaker, i Injection) {
+	from := r.sys.since()
+	if r.Verbose {
+		r.note("%6.1fs %s for %s", from.Seconds(), i, time.Duration(i.For))
+	}
+	heal, err := kinds[i.Fault].do(ctx, b, i)
+	if err != nil {
+		r.note("%s: %v", i, err)
+	}
+	sleep(ctx, time.Duration(i.For))
+	if heal != nil {
+		heal()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.windows = append(r.windows, window{i, from, r.sys.since()})
+}
+
+// judge waits for the drain, and checks all that can be checked.
+func (r *run) judge(ctx context.Context, res *result) error {
+	v := &r.verdict
+	begin := time.Now()
+	draining, cancel := context.WithTimeout(ctx, drainWithin)
+	defer cancel()
+	if err := r.sys.allUp(draining); err != nil {
+		v.say("I8", "", "after everything was healed: %v", err)
+	}
+	there, err := r.awaitFinal(draining)
+	if err != nil {
+		v.say("I8", "", "the orders cannot be read after everything was healed: %v", err)
+		return nil //nolint:nilerr // that is the verdict
+	}
+	var known []*placed
+	for _, w := range r.load.workers {
+		known = append(known, w.orders...)
+	}
+	all := r.history.all
+	checkAnswers(v, all, r.windows)
+	checkOrders(v, known, there)
+	rows, err := r.stock(ctx)
+	if err != nil {
+		return err
+	}
+	checkStock(v, all, there, rows)
+	var accepted []string
+	for _, p := range known {
+		if p.id != "" {
+			accepted = append(accepted, p.id)
+		}
+	}
+	report, err := r.sys.audit(ctx, r.Bin, r.dir, accepted, time.Until(begin.Add(drainWithin)))
+	if err != nil {
+		return err
+	}
+	for _, i := range report.Invariants {
+		for n, found := range i.Violations {
+			if n < 5 {
+				v.say(i.ID, "", "audit (%d in all): %s", i.Total, found)
+			}
+		}
+	}
+	res.DrainedIn = time.Since(begin).Seconds()
+	log, err := r.sys.readLog(ctx)
+	if err != nil {
+		return err
+	}
+	log = slices.DeleteFunc(log, func(e record) bool { return r.sys.wrote(e.Topic, e.Partition, e.Offset) })
+	checkLog(v, log)
+	res.Pushed = r.checkWatchers(ctx, log)
+	for _, p := range r.sys.panics() {
+		v.say("I10", "", "%s", p)
+	}
+	res.Requests, res.Orders, res.Events = len(all), len(there), len(log)
+	res.Unavailable = unavailable(all)
+	res.Recovery = r.recovery()
+	return nil
+}
+
+// awaitFinal reads all orders until each one is in a final state, or ctx ends; what was read last counts.
+func (r *run) awaitFinal(ctx context.Context) ([]order, error) {
+	var there []order
+	var err error
+	for {
+		var all []order
+		if all, err = r.orders(ctx); err == nil {
+			there = all
+			if !slices.ContainsFunc(all, func(o order) bool { return !slices.Contains(finalStates, o.Status) }) {
+				return there, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			if there == nil {
+				return nil, errors.Join(ctx.Err(), err)
+			}
+			return there, nil
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
+// get reads as an operator.
+func (r *run) get(ctx context.Context, path string, out any) error {
+	w := r.load.workers[0]
+	var e entry
+	if _, err := w.exchange(ctx, &e, http.MethodGet, path, true, nil, nil, out); err != nil {
+		return err
+	}
+	if e.Status != http.StatusOK {
+		return fmt.Errorf("GET %s: %d %s", path, e.Status, e.Code)
+	}
+	return nil
+}
+
+func (r *run) orders(ctx context.Context) ([]order, error) {
+	var all []order
+	query := url.Values{"limit": {"100"}}
+	for {
+		var page struct {
+			Items []order `json:"items"`
+			Next  string  `json:"next"`
+		}
+		if err := r.get(ctx, "/v1/orders?"+query.Encode(), &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Items...)
+		if page.Next == "" {
+			return all, nil
+		}
+		query.Set("after", page.Next)
+	}
+}
+
+func (r *run) stock(ctx context.Context) ([]stockRow, error) {
+	var rows []stockRow
+	for _, sku := range skus() {
+		var row stockRow
+		if err := r.get(ctx, "/v1/stock/"+sku, &row); err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// checkWatchers gives each watcher time to be pushed the rest, and checks what it was pushed.
+func (r *run) checkWatchers(ctx context.Context, log []record) int {
+	total := 0
+	for _, w := range r.watch {
+		var v verdict
+		for end := time.Now().Add(20 * time.Second); ; {
+			seen, gaps, err := w.snapshot()
+			v = verdict{}
+			checkWatcher(&v, w.name, w.customer, log, seen)
+			for _, g := range gaps {
+				v.say("I7", "", "%s was told of a gap, and nothing is missing from the log: %s", w.name, g)
+			}
+			if err != nil {
+				v.say("I7", "", "%s was refused: %v", w.name, err)
+			}
+			if len(v.found) == 0 || !time.Now().Before(end) || ctx.Err() != nil {
+				total += len(seen)
+				break
+			}
+			sleep(ctx, 500*time.Millisecond)
+		}
+		r.verdict.found = append(r.verdict.found, v.found...)
+	}
+	return total
+}
+
+// recovery is the time from each healing until an order that was placed after it was seen scheduled, of the faults during
+// which, and between which and that moment, nothing else was broken.
+func (r *run) recovery() map[string][]float64 {
+	placedAt := map[string]time.Duration{}
+	for _, e := range r.history.all {
+		if e.Kind == "place" && e.Outcome == outcomeOK && placedAt[e.Order] == 0 {
+			placedAt[e.Order] = time.Duration(e.Begin)
+		}
+	}
+	var scheduled []pushed
+	for _, w := range r.watch {
+		if w.customer == "" {
+			seen, _, _ := w.snapshot()
+			for _, e := range seen {
+				if e.Type == "shipment-scheduled" && placedAt[e.Order] > 0 {
+					scheduled = append(scheduled, e)
+				}
+			}
+		}
+	}
+	out := map[string][]float64{}
+	for n, w := range r.windows {
+		back := time.Duration(-1)
+		for _, e := range scheduled { // in the order in which they came
+			if placedAt[e.Order] >= w.To {
+				back = e.At
+				break
+			}
+		}
+		alone := !slices.ContainsFunc(r.windows, func(o window) bool {
+			return o.From < back && o.To > w.From && !(o.From == w.From && o.To == w.To)
+		})
+		if back > 0 && alone && n >= 0 {
+			key := w.Fault + " " + w.Variant
+			out[key] = append(out[key], (back - w.To).Seconds())
+		}
+	}
+	return out
+}
+
+func writeJSON(path string, v any) error {
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(raw, '\n'), 0o644)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/orderwire/orderwire/deploy/stack"
+)
+
+// The links that clients use; those between the parts are named by package stack.
+const (
+	linkAPI      = "client-api"
+	linkNotifier = "client-notifier"
+)
+
+// spareInstances are how many more of each service a rebalance churn may start.
+const spareInstances = 2
+
+// system is what is being broken.
+type system struct {
+	stack    *stack.Stack
+	links    *links
+	api      string // base URL, through its link
+	notifier string // base URL, through its link
+	begin    time.Time
+	note     func(format string, args ...any)
+
+	ownMu      sync.Mutex
+	ownRecords map[coordinates]bool
+
+	parts    map[string]*part
+	ctx      context.Context //nolint:containedctx // the life of the supervisors, which outlive the call that makes them
+	cancel   context.CancelFunc
+	watchers sync.WaitGroup
+}
+
+// startSystem starts everything with a proxy in each link; dir keeps data and logs.
+func startSystem(ctx context.Context, c config, dir string, note func(string, ...any)) (*system, error) {
+	s := &system{links: newLinks(), parts: map[string]*part{}, ownRecords: map[coordinates]bool{}, note: note}
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, "KAFKA_BROKERS=") || strings.HasPrefix(kv, "MONGODB_URI=") || strings.HasPrefix(kv, "ORDERWIRE_")
+	})
+	env = append(env, "CARRIER_DISPATCH_AFTER=3s", "CARRIER_DELIVER_AFTER=6s", "RATE_LIMIT=0", "LOG_LEVEL=info")
+	env = append(env, c.environ...)
+	var err error
+	s.stack, err = stack.Start(ctx, stack.Config{
+		Environ: env, BinDir: c.Bin, DataDir: dir, FreePorts: true, Kafka: c.Kafka, Build: true, Say: note, Link: s.links.add,
+	})
+	if err != nil {
+		s.links.close()
+		return nil, err
+	}
+	for name, base := range map[string]*string{linkAPI: &s.api, linkNotifier: &s.notifier} {
+		addr, err := s.links.add(name, strings.TrimPrefix(s.stack.GatewayURL, "http://"))
+		if err != nil {
+			s.stack.Kill()
+			return nil, err
+		}
+		*base = "http://" + addr
+	}
+	s.begin = time.Now()
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.watchers.Go(s.swallowEnds)
+	for _, name := range stack.Services() {
+		s.add(name, service{s.stack.Instances(name)[0]}, true)
+		for n := range spareInstances {
+			i, err := s.stack.Prepare(name)
+			if err != nil {
+				s.kill()
+				return nil, err
+			}
+			s.add(fmt.Sprintf("%s-%d", name, n+2), service{i}, false)
+		}
+	}
+	s.add("database", database{s.stack.Database}, true)
+	if s.stack.Broker.Kind == stack.KafkaFake {
+		s.add("broker-1", fake{s.stack.Broker}, true)
+	}
+	for _, n := range s.stack.Broker.Nodes() {
+		s.add(fmt.Sprintf("broker-%d", n.ID), node{n}, true)
+	}
+	return s, nil
+}
+
+// swallowEnds hears of processes that end by themselves; their supervisors have noticed.
+func (s *system) swallowEnds() {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case err := <-s.stack.Failed():
+			line, _, _ := strings.Cut(err.Error(), "\n")
+			s.note("ended by itself: %s", line)
+		}
+	}
+}
+
+func (s *system) add(name string, u unit, up bool) {
+	p := &part{name: name, unit: u, wake: make(chan struct{}, 1)}
+	if !up {
+		p.downs = 1
+	}
+	s.parts[name] = p
+	s.watchers.Go(func() { p.supervise(s.ctx, s.note) })
+}
+
+// since is the time of the run's clock.
+func (s *system) since() time.Duration { return time.Since(s.begin) }
+
+// stop ends the supervisors and then everything.
+func (s *system) stop(ctx context.Context) {
+	s.cancel()
+	s.watchers.Wait()
+	s.stack.Stop(ctx)
+	s.links.close()
+}
+
+func (s *system) kill() {
+	s.cancel()
+	s.watchers.Wait()
+	s.stack.Kill()
+	s.links.close()
+}
+
+// token signs what an identity provider would.
+func (s *system) token(customer string, operator bool) (string, error) {
+	issuer, audience := s.stack.TokenNames()
+	roles := []string{}
+	if operator {
+		roles = append(roles, "operator")
+	}
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": customer, "roles": roles, "iss": issuer, "aud": audience, "exp": time.Now().Add(4 * time.Hour).Unix(),
+	}).SignedString([]byte(s.stack.Secret()))
+}
+
+// describe writes the file that `orderctl audit --stack` reads.
+func (s *system) describe(dir string) (string, error) {
+	databases := map[string]string{}
+	for _, name := range stack.Services() {
+		if db := s.stack.DatabaseName(name); db != "" {
+			databases[name] = db
+		}
+	}
+	raw, err := json.Marshal(map[string]any{
+		"gateway": s.stack.GatewayURL,
+		"kafka":   map[string]any{"kind": s.stack.Broker.Kind, "brokers": s.stack.Broker.Brokers},
+		"mongodb": map[string]any{"kind": s.stack.Database.Kind, "uri": s.stack.Database.URI, "databases": databases},
+		"dir":     s.stack.Dir,
+	})
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "stack.json")
+	return path, os.WriteFile(path, append(raw, '\n'), 0o600)
+}
+
+// panics finds what Go prints when a service panics, and what its race detector prints.
+func (s *system) panics() []string {
+	var found []string
+	files, err := filepath.Glob(filepath.Join(s.stack.Dir, "logs", "*.log"))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			found = append(found, err.Error())
+			continue
+		}
+		for line := range strings.SplitSeq(string(raw), "\n") {
+			if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") || strings.Contains(line, "DATA RACE") {
+				found = append(found, filepath.Base(file)+": "+line)
+			}
+		}
+	}
+	return found
+}
+
+// allUp waits until every part that should run is ready.
+func (s *system) allUp(ctx context.Context) error {
+	for {
+		var missing []string
+		for name, p := range s.parts {
+			if !p.settled() {
+				missing = append(missing, name)
+			}
+		}
+		if len(missing) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			slices.Sort(missing)
+			return errors.Join(ctx.Err(), fmt.Errorf("not ready: %s", strings.Join(missing, ", ")))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
