@@ -93,8 +93,8 @@ func TestFold_TwoConsumersAndACustomerOnOneOrder(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, eventspb.OrderStatus_ORDER_STATUS_DELIVERED, d.order().Status())
 		require.Equal(t, map[string]int64{"inventory": 1, "shipping": 3}, d.Seen)
-		require.EqualValues(t, 1+edits.Load(), d.Order.Revision, "an edit that was answered is kept")
-		require.EqualValues(t, d.Version, len(d.Outbox), "every write has its event")
+		require.Equal(t, 1+edits.Load(), d.Order.Revision, "an edit that was answered is kept")
+		require.Len(t, d.Outbox, int(d.Version), "every write has its event")
 		for i, e := range d.Outbox {
 			require.EqualValues(t, i+1, e.Sequence)
 		}
