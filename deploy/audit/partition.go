@@ -16,6 +16,7 @@ import (
 
 // dossier is all that is known of one order while its partition is read.
 type dossier struct {
+	id          string
 	order       *orderDocument
 	reservation *reservationDocument
 	shipment    *shipmentDocument
@@ -87,20 +88,21 @@ func (r *reading) truncate(topic string) {
 func (r *reading) of(id string) *dossier {
 	d := r.dossiers[id]
 	if d == nil {
-		d = &dossier{}
+		d = &dossier{id: strings.Clone(id)}
 		if r.follows() {
 			d.before = r.window.last(id)
 		}
-		r.dossiers[strings.Clone(id)] = d
+		r.dossiers[d.id] = d
 	}
 	return d
 }
 
+// load reads the partition's documents back. An order's id is kept once.
 func (r *reading) load() error {
 	return errors.Join(
-		r.keptOrders.each(r.partition, func(d *orderDocument) { r.of(d.ID).order = d }),
-		r.keptReservations.each(r.partition, func(d *reservationDocument) { r.of(d.ID).reservation = d }),
-		r.keptShipments.each(r.partition, func(d *shipmentDocument) { r.of(d.ID).shipment = d }),
+		r.keptOrders.each(r.partition, func(d *orderDocument) { at := r.of(d.ID); at.order, d.ID = d, at.id }),
+		r.keptReservations.each(r.partition, func(d *reservationDocument) { at := r.of(d.ID); at.reservation, d.ID = d, at.id }),
+		r.keptShipments.each(r.partition, func(d *shipmentDocument) { at := r.of(d.ID); at.shipment, d.ID = d, at.id }),
 		r.keptAccepted.each(r.partition, func(id *string) { r.of(*id).accepted = true }),
 	)
 }
@@ -111,6 +113,9 @@ func (r *reading) deadLetters(ctx context.Context) error {
 		for _, topic := range group.topics {
 			name := deadLetterTopic(topic, group.name)
 			err := r.log.Read(ctx, name, r.partition, r.bounds[name][r.partition], func(l *topics.Record) error {
+				if l.Header("dlq-decision") != "" {
+					return nil // a mark of orderctl dlq behind a letter, no letter
+				}
 				r.found.DeadLetters++
 				source := l.Header("dlq-topic")
 				offset, err := strconv.ParseInt(l.Header("dlq-offset"), 10, 64)
