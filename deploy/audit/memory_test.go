@@ -85,7 +85,8 @@ func peak() int {
 
 // child runs that audit, and gives the exit code.
 func child(config string) int {
-	debug.SetMemoryLimit(200 << 20) // as orderctl audit
+	debug.SetMemoryLimit(200 << 20) // as orderctl audit does
+	debug.SetGCPercent(50)
 	var c many
 	err := json.Unmarshal([]byte(config), &c)
 	if err == nil {

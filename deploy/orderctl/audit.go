@@ -15,6 +15,9 @@ import (
 // auditMemory is what the garbage collector is asked to stay within, in bytes.
 const auditMemory = 200 << 20
 
+// auditGarbage is how much garbage may pile up before it is collected, in per cent of what lives.
+const auditGarbage = 50
+
 // auditCmd checks the invariants from outside.
 type auditCmd struct {
 	direct
@@ -32,6 +35,7 @@ func (a *auditCmd) Run(ctx context.Context, t *terminal) error {
 		return exitCode(exitUsage)
 	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(auditMemory))
+	defer debug.SetGCPercent(debug.SetGCPercent(auditGarbage))
 	config, err := a.config(t)
 	if err != nil {
 		return err

@@ -9,9 +9,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// What one reader holds at most: a fetch under work and the next one.
+// What one reader holds at most: a fetch under work and the next one. They are compressed: what becomes of them in memory
+// is many times as large.
 const (
-	fetchBytes = 4 << 20
+	fetchBytes = 512 << 10
 	// idle is how long a partition may say nothing before it is asked where it begins and ends.
 	idle = 5 * time.Second
 )

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAudit_SaysWhatIsAwayAndWhatIsAskedWrongly(t *testing.T) {
+	code, _, errOut := orderctl(nil, "audit", "--kafka", "127.0.0.1:1")
+	require.Equal(t, exitUnreachable, code, errOut)
+	require.Contains(t, errOut, "Kafka")
+
+	for _, args := range [][]string{
+		{"--follow", "--quiesced"}, {"--live", "--quiesced"}, {"--ignore", filepath.Join(t.TempDir(), "missing")},
+	} {
+		code, _, errOut = orderctl(nil, append([]string{"audit"}, args...)...)
+		require.Equal(t, exitUsage, code, errOut)
+	}
+}
+
+func TestAudit_TakesAFileOfCoordinates(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ignore")
+	require.NoError(t, os.WriteFile(file, []byte(`{"topic":`), 0o600))
+	code, _, errOut := orderctl(nil, "audit", "--ignore", file)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errOut, "--ignore")
+	require.Contains(t, errOut, "record 1")
+}
+
+// What --stack reads is what up --json prints.
+func TestAudit_FindsEverythingByTheLineOfUp(t *testing.T) {
+	raw, err := json.Marshal(description{
+		Kafka:   kafkaDescription{Kind: "kfake", Brokers: []string{"127.0.0.1:1"}},
+		MongoDB: mongoDescription{URI: "mongodb://127.0.0.1:2", Databases: map[string]string{"order-api": "orders-x", "inventory": "inventory-x", "shipping": "shipping-x"}},
+	})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "stack.json")
+	require.NoError(t, os.WriteFile(file, raw, 0o600))
+	a := auditCmd{direct: direct{Stack: file}}
+	c, err := a.config(&terminal{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"127.0.0.1:1"}, c.Kafka.Brokers)
+	require.Equal(t, "mongodb://127.0.0.1:2", c.MongoDB)
+	require.Equal(t, "orders-x", c.Databases.OrderAPI)
+	require.Equal(t, "inventory-x", c.Databases.Inventory)
+	require.Equal(t, "shipping-x", c.Databases.Shipping)
+}
