@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/orderwire/orderwire/deploy/dlq"
 	"github.com/orderwire/orderwire/deploy/internal/documents"
 	events "github.com/orderwire/orderwire/proto-events"
 )
@@ -22,40 +23,52 @@ func TestExplain_SaysWhatAnOrderWaitsForAndSinceWhen(t *testing.T) {
 		says  string
 		since time.Time
 		ended bool
+		// decision on the dead letter
+		decision dlq.State
 	}{
 		{"the carrier", func(_ string, _ *stored, log []*kgo.Record) ([]*kgo.Record, []*kgo.Record, map[string][]*kgo.Record) {
 			return log, nil, nil
-		}, "the carrier to collect", noon, false},
+		}, "the carrier to collect", noon, false, ""},
 		{"nothing", func(_ string, s *stored, log []*kgo.Record) ([]*kgo.Record, []*kgo.Record, map[string][]*kgo.Record) {
 			s.order["status"], s.order["waiting"] = "delivered", nil
 			return log, nil, nil
-		}, "It waits for nothing: it is delivered.", noon, true},
+		}, "It waits for nothing: it is delivered.", noon, true, ""},
 		{"a relay", func(_ string, s *stored, log []*kgo.Record) ([]*kgo.Record, []*kgo.Record, map[string][]*kgo.Record) {
 			s.shipment["outbox"] = bson.A{bson.M{
 				"id": "x", "topic": events.TopicShipping, "sequence": 1, "at": noon.Add(time.Hour),
 				"headers": bson.A{bson.M{"key": events.HeaderType, "value": "shipment-scheduled"}},
 			}}
 			return log[:3], nil, nil
-		}, "the relay of shipping to publish shipment-scheduled 1", noon.Add(time.Hour), false},
+		}, "the relay of shipping to publish shipment-scheduled 1", noon.Add(time.Hour), false, ""},
 		{"a reader", func(_ string, s *stored, log []*kgo.Record) ([]*kgo.Record, []*kgo.Record, map[string][]*kgo.Record) {
 			s.shipment = nil
 			s.order["shipment"], s.order["seen"] = nil, bson.M{"inventory": 1}
 			return log[:3], nil, map[string][]*kgo.Record{documents.Shipping: log[2:3]}
-		}, "shipping to take in shipment-requested 1", noon.Add(15 * time.Millisecond), false},
+		}, "shipping to take in shipment-requested 1", noon.Add(15 * time.Millisecond), false, ""},
 		{"a decision", func(_ string, s *stored, log []*kgo.Record) ([]*kgo.Record, []*kgo.Record, map[string][]*kgo.Record) {
 			s.shipment = nil
 			s.order["shipment"], s.order["seen"] = nil, bson.M{"inventory": 1}
 			return log[:3], log[2:3], nil
-		}, "the dead letter shipping:shipping-events/", noon.Add(time.Second), false},
+		}, "the dead letter shipping:shipping-events/", noon.Add(time.Second), false, ""},
+		{"what was redriven", func(_ string, s *stored, log []*kgo.Record) ([]*kgo.Record, []*kgo.Record, map[string][]*kgo.Record) {
+			s.shipment = nil
+			s.order["shipment"], s.order["seen"] = nil, bson.M{"inventory": 1}
+			return log[:3], log[2:3], nil
+		}, "shipping to take in shipment-requested 1, which was redriven", noon.Add(time.Minute), false, dlq.Redriven},
+		{"what was discarded", func(_ string, s *stored, log []*kgo.Record) ([]*kgo.Record, []*kgo.Record, map[string][]*kgo.Record) {
+			s.shipment = nil
+			s.order["shipment"], s.order["seen"] = nil, bson.M{"inventory": 1}
+			return log[:3], log[2:3], nil
+		}, "It has lost shipment-requested 1, which was discarded", noon.Add(time.Minute), false, dlq.Discarded},
 		{"what was lost", func(_ string, s *stored, log []*kgo.Record) ([]*kgo.Record, []*kgo.Record, map[string][]*kgo.Record) {
 			s.shipment = nil
 			s.order["shipment"], s.order["seen"] = nil, bson.M{"inventory": 1}
 			return log[:3], nil, nil
-		}, "shipping has gone past shipment-requested 1", noon.Add(15 * time.Millisecond), false},
+		}, "shipping has gone past shipment-requested 1", noon.Add(15 * time.Millisecond), false, ""},
 		{"an order that is not there", func(_ string, s *stored, log []*kgo.Record) ([]*kgo.Record, []*kgo.Record, map[string][]*kgo.Record) {
 			s.order = nil
 			return log[:1], nil, nil
-		}, "order-api does not have this order", noon.Add(5 * time.Millisecond), false},
+		}, "order-api does not have this order", noon.Add(5 * time.Millisecond), false, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id := fmt.Sprintf("o-%d", n)
@@ -63,7 +76,10 @@ func TestExplain_SaysWhatAnOrderWaitsForAndSinceWhen(t *testing.T) {
 			written, dead, behind := c.spoil(id, &docs, said(t, id))
 			b.write(written...)
 			for _, r := range dead {
-				b.write(letter(r, documents.Shipping))
+				l := b.write(letter(r, documents.Shipping))[0]
+				if c.decision != "" {
+					b.write(mark(l, c.decision))
+				}
 			}
 			for _, service := range all {
 				b.commit(service, behind[service]...)

@@ -20,7 +20,7 @@ type Wait struct {
 // that is not published, one that is not read, one that was lost; then whoever has to act.
 func (s *Story) waits(committed map[string]map[string]map[int32]int64) Wait {
 	for _, find := range []func() (Wait, bool){
-		s.onDeadLetter, s.onRelay, func() (Wait, bool) { return s.onReader(committed) }, s.onNobody,
+		s.onDeadLetter, s.onRelay, func() (Wait, bool) { return s.onReader(committed) }, s.onDecision, s.onNobody,
 	} {
 		if w, ok := find(); ok {
 			return w
@@ -31,18 +31,37 @@ func (s *Story) waits(committed map[string]map[string]map[int32]int64) Wait {
 
 func (s *Story) onDeadLetter() (Wait, bool) {
 	for _, l := range s.Letters {
-		if l.State != dlq.Open {
-			continue
+		if l.State == dlq.Open && !s.knows(l) {
+			return Wait{Since: l.Time, For: fmt.Sprintf(
+				"It waits for somebody to decide on the dead letter %s (%s): mend the cause, then orderctl dlq redrive --order %s.", l.ID, l.Error, s.Order)}, true
 		}
-		if l.Event != nil {
-			if effect, _ := documents.EffectOf(l.Consumer, l.Event, s.Documents[l.Consumer]); effect == documents.Known || effect == documents.Agrees {
-				continue // what it says is known by now
-			}
-		}
-		return Wait{Since: l.Time, For: fmt.Sprintf(
-			"It waits for somebody to decide on the dead letter %s (%s): mend the cause, then orderctl dlq redrive --order %s.", l.ID, l.Error, s.Order)}, true
 	}
 	return Wait{}, false
+}
+
+// onDecision is about letters that were decided on, and whose news is still not known to their reader.
+func (s *Story) onDecision() (Wait, bool) {
+	for _, l := range s.Letters {
+		switch {
+		case l.Event == nil || s.knows(l):
+		case l.State == dlq.Redriven:
+			return Wait{Since: *l.Settled, For: fmt.Sprintf("It waits for %s to take in %s %d, which was redriven: is %s running?",
+				l.Consumer, l.Type, l.Sequence, l.Consumer)}, true
+		case l.State == dlq.Discarded:
+			return Wait{Since: *l.Settled, For: fmt.Sprintf("It has lost %s %d, which was discarded as a dead letter: orderctl dlq redrive --again %s hands it back.",
+				l.Type, l.Sequence, l.ID)}, true
+		}
+	}
+	return Wait{}, false
+}
+
+// knows tells whether the reader of a letter knows by now what it says.
+func (s *Story) knows(l *dlq.Letter) bool {
+	if l.Event == nil {
+		return false
+	}
+	effect, _ := documents.EffectOf(l.Consumer, l.Event, s.Documents[l.Consumer])
+	return effect == documents.Known || effect == documents.Agrees
 }
 
 func (s *Story) onRelay() (Wait, bool) {

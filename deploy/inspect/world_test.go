@@ -14,6 +14,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.uber.org/goleak"
 
+	"github.com/orderwire/orderwire/deploy/dlq"
 	"github.com/orderwire/orderwire/deploy/internal/documents"
 	"github.com/orderwire/orderwire/deploy/internal/topics"
 	"github.com/orderwire/orderwire/pkg/consumer"
@@ -120,6 +121,16 @@ func letter(r *kgo.Record, group string) *kgo.Record {
 		{Key: consumer.HeaderTime, Value: []byte(noon.Add(time.Second).Format(time.RFC3339Nano))},
 	}, r.Headers...)
 	return &l
+}
+
+// mark is what orderctl dlq writes behind a letter, a minute after noon.
+func mark(l *kgo.Record, decision dlq.State) *kgo.Record {
+	m := &kgo.Record{Topic: l.Topic, Partition: l.Partition, Key: l.Key, Headers: []kgo.RecordHeader{
+		{Key: "dlq-decision", Value: []byte(decision)}, {Key: "dlq-settles", Value: []byte(strconv.FormatInt(l.Offset, 10))},
+		{Key: consumer.HeaderTime, Value: []byte(noon.Add(time.Minute).Format(time.RFC3339Nano))},
+	}}
+	m.Headers = append(m.Headers, l.Headers[:3]...)
+	return m
 }
 
 func orderSays(id string) *eventspb.Order { return &eventspb.Order{Id: id, CustomerId: "alice"} }
