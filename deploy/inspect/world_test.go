@@ -126,7 +126,8 @@ func letter(r *kgo.Record, group string) *kgo.Record {
 // mark is what orderctl dlq writes behind a letter, a minute after noon.
 func mark(l *kgo.Record, decision dlq.State) *kgo.Record {
 	m := &kgo.Record{Topic: l.Topic, Partition: l.Partition, Key: l.Key, Headers: []kgo.RecordHeader{
-		{Key: "dlq-decision", Value: []byte(decision)}, {Key: "dlq-settles", Value: []byte(strconv.FormatInt(l.Offset, 10))},
+		{Key: "dlq-decision", Value: []byte(decision)},
+		{Key: "dlq-settles", Value: []byte(strconv.FormatInt(l.Offset, 10))},
 		{Key: consumer.HeaderTime, Value: []byte(noon.Add(time.Minute).Format(time.RFC3339Nano))},
 	}}
 	m.Headers = append(m.Headers, l.Headers[:3]...)

@@ -26,8 +26,10 @@ func TestPrintStory_IsOneScreen(t *testing.T) {
 			"inventory": {Reservation: &documents.Reservation{Envelope: documents.Envelope{Outbox: []documents.Entry{{Sequence: 2}}}, Status: "held"}},
 		},
 		Events: []inspect.Event{
-			{Topic: "order-events", Partition: 3, Offset: 17, Source: "order-api", Type: "order-created", Sequence: 1, Time: at, Delay: 0.004,
-				Readers: map[string]string{"inventory": "taken"}},
+			{
+				Topic: "order-events", Partition: 3, Offset: 17, Source: "order-api", Type: "order-created", Sequence: 1, Time: at, Delay: 0.004,
+				Readers: map[string]string{"inventory": "taken"},
+			},
 			{Topic: "order-events", Partition: 3, Offset: 18, Type: "order-updated", Time: at.Add(time.Second), Unreadable: "malformed"},
 		},
 		Letters: []*dlq.Letter{{ID: dlq.ID{Consumer: "inventory", Topic: "order-events", Partition: 3, Offset: 18}, State: dlq.Open, Error: "malformed"}},
