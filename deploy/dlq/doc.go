@@ -18,8 +18,9 @@
 //   - nothing is deleted: deleting records works only from the log's start up to an offset, which takes undecided
 //     letters along, and takes the evidence.
 //
-// Marks have no key of a letter in a compacted topic either: compaction would keep the last decision for ever, and drop
-// the history of an order that failed twice.
+// A compacted topic of decisions was the other choice. It would be one more topic to create, keep and give rights on, its
+// marks would outlive their letters for ever, and it is in no order with the letters: whether a letter is older or newer
+// than a decision about it could not be told.
 //
 // A redrive writes to the retry topic first and the mark after that. A crash between the two leaves the letter open,
 // and it is redriven again: the consumer's guard by sequence drops what it has taken, so that twice does what once does.
