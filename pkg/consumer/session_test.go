@@ -74,3 +74,29 @@ func TestSession_UnwrittenDeadLettersHoldUpNobodyElse(t *testing.T) {
 		}
 	})
 }
+
+// TestSession_APartitionHoldsBoundedMemory: what is read ahead of a handler that hangs is bounded in records and bytes,
+// headers included, and one record of any size fits.
+func TestSession_APartitionHoldsBoundedMemory(t *testing.T) {
+	header := &sarama.RecordHeader{Key: []byte("traceparent"), Value: make([]byte, 1000)}
+	for name, m := range map[string]sarama.ConsumerMessage{
+		"small":        {Value: []byte("x")},
+		"large":        {Value: make([]byte, 100<<10)},
+		"larger":       {Value: make([]byte, 3*maxQueuedBytes)},
+		"only headers": {Headers: []*sarama.RecordHeader{header, header, header, header}},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		g := &Group{config: Config{Group: "g"}.withDefaults(), metrics: newMetrics(nil)}
+		s := newSession(g, &assignment{ctx: ctx})
+		p := s.add(topicPartition{"orders", 0})
+		for !p.full() {
+			require.True(t, s.push(p, &m), name)
+		}
+		one := p.queue[0].size()
+		require.LessOrEqual(t, len(p.queue), maxQueued, name)
+		require.Less(t, p.bytes, maxQueuedBytes+one, name)
+		require.Greater(t, one, len(m.Value)+1000*len(m.Headers), name)
+		cancel()
+		require.False(t, s.push(p, &m), "%s: the claim waits, and ends with its session", name)
+	}
+}
