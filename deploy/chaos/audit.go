@@ -66,7 +66,7 @@ func (s *system) auditOnce(ctx context.Context, bin, stackFile, accepted, ignore
 	cmd.Stdout, cmd.Stderr = &out, &says
 	err := cmd.Run()
 	var exit *exec.ExitError
-	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 1 && out.Len() > 0) {
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1 || out.Len() == 0) {
 		return auditReport{}, fmt.Errorf("orderctl audit: %w: %s", err, strings.TrimSpace(says.String()))
 	}
 	var r auditReport

@@ -26,7 +26,7 @@ func TestChaos(t *testing.T) {
 
 func testConfig(t *testing.T) config {
 	t.Helper()
-	c := config{Kafka: "kfake", Clients: 16, Rate: 40, Bin: t.TempDir(), err: t.Output()}
+	c := config{Kafka: "kfake", Clients: 16, Rate: 40, Bin: t.TempDir(), drain: drainWithin, err: t.Output()}
 	if _, err := exec.LookPath("mongod"); err != nil {
 		cache, err := os.UserCacheDir()
 		require.NoError(t, err)

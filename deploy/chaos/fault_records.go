@@ -75,7 +75,7 @@ func doPoison(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	for _, res := range kafka.ProduceSync(ctx, all...) {
 		errs = errors.Join(errs, res.Err)
 		if res.Err == nil {
-			b.sys.own(res.Record)
+			b.sys.own(res.Record, i.Variant == "undecodable" || i.Variant == "header-bomb")
 		}
 	}
 	return nil, errors.Join(errs, b.sys.writeOwn(filepath.Join(b.dir, "ignore.jsonl")))
@@ -89,10 +89,15 @@ func poison(i Injection, partition int32, key string) *kgo.Record {
 	}
 	r := &kgo.Record{Topic: i.Target[0], Partition: partition, Key: []byte(key), Value: []byte{0xff, 0x00, 0xff}}
 	r.Headers = []kgo.RecordHeader{
-		{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte(key)}, {Key: "ce_type", Value: []byte(typ)},
-		{Key: "ce_source", Value: []byte(source)}, {Key: "ce_subject", Value: []byte(key)},
-		{Key: "ce_time", Value: []byte("2026-01-01T00:00:00Z")}, {Key: "ce_sequence", Value: []byte("0000000001")},
-		{Key: "ce_customerid", Value: []byte("nobody")}, {Key: "content-type", Value: []byte("application/protobuf")},
+		{Key: "ce_specversion", Value: []byte("1.0")},
+		{Key: "ce_id", Value: []byte(key)},
+		{Key: "ce_type", Value: []byte(typ)},
+		{Key: "ce_source", Value: []byte(source)},
+		{Key: "ce_subject", Value: []byte(key)},
+		{Key: "ce_time", Value: []byte("2026-01-01T00:00:00Z")},
+		{Key: "ce_sequence", Value: []byte("0000000001")},
+		{Key: "ce_customerid", Value: []byte("nobody")},
+		{Key: "content-type", Value: []byte("application/protobuf")},
 	}
 	switch i.Variant {
 	case "empty":
@@ -116,11 +121,27 @@ type coordinates struct {
 	Offset    int64  `json:"offset"`
 }
 
-// own notes a record that the harness made up: the checks leave it out.
-func (s *system) own(r *kgo.Record) {
+// own notes a record that the harness made up: the checks leave it out. One that is of a known type, and cannot be read,
+// must become a dead letter.
+func (s *system) own(r *kgo.Record, unreadable bool) {
 	s.ownMu.Lock()
 	defer s.ownMu.Unlock()
+	if unreadable {
+		s.poison = append(s.poison, coordinates{r.Topic, r.Partition, r.Offset})
+	}
 	s.ownRecords[coordinates{r.Topic, r.Partition, r.Offset}] = true
+}
+
+// readers are those whose dead-letter topics the poison must reach: that of a type which this service reads.
+var readers = map[string]string{topicOrders: "order-events.inventory.dlq", topicShipping: "shipping-events.shipping.dlq"}
+
+// checkPoison wants a dead letter of each unreadable record (I9).
+func checkPoison(v *verdict, poison []coordinates, letters map[coordinates]bool) {
+	for _, c := range poison {
+		if !letters[c] {
+			v.say("I9", "", "%s/%d@%d cannot be read, and %s has no dead letter of it", c.Topic, c.Partition, c.Offset, readers[c.Topic])
+		}
+	}
 }
 
 // wrote tells whether the record is one of those.

@@ -49,7 +49,6 @@ type placed struct {
 	key      string
 	body     newOrder
 	version  int64
-	etag     string
 	cancel   bool            // a cancellation was taken
 	notes    map[string]bool // that may stand there at the end
 	streets  map[string]bool // the same of the address

@@ -29,29 +29,33 @@ type config struct {
 	Keep     string        `type:"path" help:"Directory in which everything of each run is kept (default: of those that fail, in the temporary directory)."`
 	Soak     int           `help:"So many random seeds instead of one; a table at the end."`
 	Controls bool          `help:"Switch each negative control on by itself; each must be found."`
+	Control  []string      `help:"With --controls: these only."`
 	JSON     bool          `help:"Print results as JSON, one a line."`
 	Verbose  bool          `short:"v" help:"Say what is broken, and when."`
 
 	environ []string // more for the services
+	drain   time.Duration
 	err     io.Writer
 }
 
 // errViolated says that a promise was broken; it is told already.
 var errViolated = errors.New("violated")
 
-func main() {
+func main() { os.Exit(command()) }
+
+func command() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	c := config{err: os.Stderr}
+	c := config{err: os.Stderr, drain: drainWithin}
 	kong.Parse(&c, kong.Description("Break Orderwire by a seeded schedule, and check that it keeps its promises."))
 	err := c.main(ctx, os.Stdout)
 	if err != nil {
 		if !errors.Is(err, errViolated) {
 			fmt.Fprintln(os.Stderr, "chaos:", err)
 		}
-		stop()
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 func (c config) main(ctx context.Context, out io.Writer) error {
@@ -113,7 +117,7 @@ func build(ctx context.Context, dir string) error {
 }
 
 func (c config) note(format string, args ...any) {
-	fmt.Fprintf(c.err, format+"\n", args...) //nolint:errcheck // a terminal that is gone
+	fmt.Fprintf(c.err, format+"\n", args...)
 }
 
 func (c config) print(out io.Writer, r result) {

@@ -51,7 +51,7 @@ func table(out io.Writer, all []result) {
 			recovery[k] = append(recovery[k], v...)
 		}
 	}
-	w.Flush() //nolint:errcheck // a reader that is gone
+	w.Flush()
 	if len(all) > 1 {
 		fmt.Fprintf(out, "%d orders in all\n", orders)
 	}
@@ -61,7 +61,7 @@ func table(out io.Writer, all []result) {
 			v := slices.Sorted(slices.Values(recovery[k]))
 			fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\n", k, len(v), v[len(v)/2], v[len(v)-1])
 		}
-		w.Flush() //nolint:errcheck // a reader that is gone
+		w.Flush()
 	}
 	for _, r := range all {
 		if len(r.Violations) > 0 {
@@ -80,8 +80,8 @@ func table(out io.Writer, all []result) {
 // allFaults lists those that this harness knows, by their numbers.
 func allFaults() []string {
 	return slices.SortedFunc(maps.Keys(kinds), func(a, b string) int {
-		x, _ := strconv.Atoi(a[1:]) //nolint:errcheck // they are numbered
-		y, _ := strconv.Atoi(b[1:]) //nolint:errcheck // they are numbered
+		x, _ := strconv.Atoi(a[1:])
+		y, _ := strconv.Atoi(b[1:])
 		return x - y
 	})
 }

@@ -168,7 +168,7 @@ func (r *run) inject(ctx context.Context, b *breaker, i Injection) {
 func (r *run) judge(ctx context.Context, res *result) error {
 	v := &r.verdict
 	begin := time.Now()
-	draining, cancel := context.WithTimeout(ctx, drainWithin)
+	draining, cancel := context.WithTimeout(ctx, r.drain)
 	defer cancel()
 	if err := r.sys.allUp(draining); err != nil {
 		v.say("I8", "", "after everything was healed: %v", err)
@@ -176,7 +176,7 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	there, err := r.awaitFinal(draining)
 	if err != nil {
 		v.say("I8", "", "the orders cannot be read after everything was healed: %v", err)
-		return nil //nolint:nilerr // that is the verdict
+		return nil
 	}
 	var known []*placed
 	for _, w := range r.load.workers {
@@ -196,7 +196,7 @@ func (r *run) judge(ctx context.Context, res *result) error {
 			accepted = append(accepted, p.id)
 		}
 	}
-	report, err := r.sys.audit(ctx, r.Bin, r.dir, accepted, time.Until(begin.Add(drainWithin)))
+	report, err := r.sys.audit(ctx, r.Bin, r.dir, accepted, time.Until(begin.Add(r.drain)))
 	if err != nil {
 		return err
 	}
@@ -214,6 +214,11 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	}
 	log = slices.DeleteFunc(log, func(e record) bool { return r.sys.wrote(e.Topic, e.Partition, e.Offset) })
 	checkLog(v, log)
+	letters, err := r.sys.deadLetters(ctx)
+	if err != nil {
+		return err
+	}
+	checkPoison(v, r.sys.poison, letters)
 	res.Pushed = r.checkWatchers(ctx, log)
 	for _, p := range r.sys.panics() {
 		v.say("I10", "", "%s", p)
@@ -296,7 +301,7 @@ func (r *run) checkWatchers(ctx context.Context, log []record) int {
 	total := 0
 	for _, w := range r.watch {
 		var v verdict
-		for end := time.Now().Add(20 * time.Second); ; {
+		for end := time.Now().Add(min(r.drain, 20*time.Second)); ; {
 			seen, gaps, err := w.snapshot()
 			v = verdict{}
 			checkWatcher(&v, w.name, w.customer, log, seen)
@@ -347,7 +352,7 @@ func (r *run) recovery() map[string][]float64 {
 			}
 		}
 		alone := !slices.ContainsFunc(r.windows, func(o window) bool {
-			return o.From < back && o.To > w.From && !(o.From == w.From && o.To == w.To)
+			return o.From < back && o.To > w.From && (o.From != w.From || o.To != w.To)
 		})
 		if back > 0 && alone && n >= 0 {
 			key := w.Fault + " " + w.Variant

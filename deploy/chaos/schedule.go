@@ -37,12 +37,12 @@ func (i Injection) String() string {
 	return s
 }
 
-// end is when it heals.
-func (i Injection) end() time.Duration { return time.Duration(i.At + i.For) }
-
 // duration prints as people write it.
 type duration time.Duration
 
+// MarshalText writes it as time.Duration prints.
+//
+//nolint:unparam // the interface wants an error
 func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
 // UnmarshalText reads what MarshalText wrote.
@@ -54,11 +54,9 @@ func (d *duration) UnmarshalText(raw []byte) error {
 
 // terrain is what a plan is made for.
 type terrain struct {
-	kafka      string   // kfake, apache or cluster
-	nodes      int      // processes of the broker; 0: it lives in the harness
-	faults     []string // that may be drawn
-	failpoints []string
-	tiny       bool // a tiny file system can be mounted
+	kafka  string   // kfake, apache or cluster
+	nodes  int      // processes of the broker; 0: it lives in the harness
+	faults []string // that may be drawn
 }
 
 const fullPeriod = 30 * time.Second

@@ -15,7 +15,8 @@ func TestPlan_IsAPureFunctionOfTheSeed(t *testing.T) {
 		require.NoError(t, err)
 		return string(raw)
 	}
-	require.Equal(t, text(7), text(7))
+	first, again := text(7), text(7)
+	require.Equal(t, first, again)
 	require.NotEqual(t, text(7), text(8))
 }
 

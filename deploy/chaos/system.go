@@ -37,6 +37,7 @@ type system struct {
 
 	ownMu      sync.Mutex
 	ownRecords map[coordinates]bool
+	poison     []coordinates // of them, those that nobody can read
 
 	parts    map[string]*part
 	ctx      context.Context //nolint:containedctx // the life of the supervisors, which outlive the call that makes them
