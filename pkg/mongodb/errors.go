@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
 )
 
 // codeWriteConflict is the server's WriteConflict. It comes without a label where no transaction is open.
@@ -51,5 +53,12 @@ func IsRefused(err error) bool {
 	return errors.As(err, &bulk) && bulk.WriteConcernError == nil
 }
 
-// IsAway tells whether the server could not be reached in time.
-func IsAway(err error) bool { return mongo.IsNetworkError(err) || mongo.IsTimeout(err) }
+// IsAway tells whether the server could not be reached in time. The driver labels most such errors, but not that a
+// connection could not be had: because the pool was cleared when another one broke, or because none could be made.
+func IsAway(err error) bool {
+	var pool driver.RetryablePoolError
+	var connection topology.ConnectionError
+	var selection topology.ServerSelectionError
+	return mongo.IsNetworkError(err) || mongo.IsTimeout(err) || errors.As(err, &pool) || errors.As(err, &connection) ||
+		errors.As(err, &selection)
+}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/orderwire/orderwire/pkg/mongodb"
 )
 
 var (
@@ -34,7 +36,7 @@ func (e *DuplicateKeyError) Error() string {
 // was asked for may have happened.
 func IsAway(err error) bool {
 	var server mongo.ServerError
-	return mongo.IsTimeout(err) || mongo.IsNetworkError(err) || errors.As(err, &server) ||
+	return mongodb.IsAway(err) || errors.As(err, &server) ||
 		errors.Is(err, mongo.ErrClientDisconnected) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, ErrUnknown) || errors.Is(err, ErrConflict)
 }

@@ -1,0 +1,23 @@
+package mongodb
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
+)
+
+// clearedPool is what the driver's own error of that kind looks like, whose type it does not show.
+type clearedPool struct{}
+
+func (clearedPool) Error() string   { return "the pool was cleared because another operation failed" }
+func (clearedPool) Retryable() bool { return true }
+
+func TestIsAway_ConnectionsThatCannotBeHad(t *testing.T) {
+	for _, err := range []error{clearedPool{}, topology.ConnectionError{}, topology.ServerSelectionError{Wrapped: errors.New("none")}} {
+		require.True(t, IsAway(fmt.Errorf("read orders: %w", err)), "%T", err)
+	}
+	require.False(t, IsAway(errors.New("something else")))
+}
