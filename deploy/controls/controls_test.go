@@ -90,7 +90,7 @@ func goTool(t *testing.T, module string, args ...string) string {
 
 func (g guard) run(t *testing.T, suite string, control chaos.Control) (output string, err error) {
 	t.Helper()
-	args := []string{"-test.v", "-test.run", g.tests, "-test.timeout", "60s"}
+	args := []string{"-test.v", "-test.run", g.tests, "-test.timeout", "3m"}
 	if g.needs == cases {
 		args = append(args, "-rapid.checks=1000", "-rapid.nofailfile")
 	}
