@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,14 +24,29 @@ const (
 
 // shelf answers as the database would, and counts.
 type shelf struct {
+	mu    sync.Mutex
 	since map[order.Status]time.Time
 	err   error
 	asked int
 }
 
 func (s *shelf) WaitingSince(_ context.Context, status order.Status) (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.asked++
 	return s.since[status], s.err
+}
+
+func (s *shelf) answer(since map[order.Status]time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since, s.err = since, err
+}
+
+func (s *shelf) times() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
 }
 
 func TestMeter_AsksEvery15SecondsAndAgesOnWithoutTheDatabase(t *testing.T) {
@@ -46,19 +62,19 @@ func TestMeter_AsksEvery15SecondsAndAgesOnWithoutTheDatabase(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, time.Minute, age("pending"))
 		require.Zero(t, age("shipped"), "none is")
-		require.Equal(t, 2, s.asked)
+		require.Equal(t, 2, s.times())
 
 		time.Sleep(every - time.Second)
 		synctest.Wait()
-		require.Equal(t, 2, s.asked, "not before its time")
+		require.Equal(t, 2, s.times(), "not before its time")
 
-		s.err = errors.New("the database is away")
+		s.answer(nil, errors.New("the database is away"))
 		time.Sleep(time.Second)
 		synctest.Wait()
-		require.Equal(t, 4, s.asked)
+		require.Equal(t, 4, s.times())
 		require.Equal(t, time.Minute+every, age("pending"))
 
-		s.err, s.since = nil, nil
+		s.answer(nil, nil)
 		time.Sleep(every)
 		synctest.Wait()
 		require.Zero(t, age("pending"), "it went on")
