@@ -291,6 +291,30 @@ func TestTransact_IsAllOrNothing(t *testing.T) {
 	require.Equal(t, 8, row.N)
 }
 
+// TestTransact_OffersWhatItFoundOnlyOnceCommitted: what a transaction reads is not safe before its commit.
+func TestTransact_OffersWhatItFoundOnlyOnceCommitted(t *testing.T) {
+	db := testbackend.Mongo(t)
+	other, _ := thingsIn(t, db, &log{})
+	require.NoError(t, other.Insert(t.Context(), []*thing{newThing("a")})[0])
+	c, relay := thingsIn(t, db, &log{})
+	look := func(then error) error {
+		return c.Transact(t.Context(), func(ctx context.Context, tx *Tx[thing, *thing]) error {
+			found, err := tx.Find(ctx, "a")
+			if err != nil {
+				return err
+			}
+			tx.Unchanged(found["a"])
+			require.Zero(t, relay.lanes.entries, "not yet committed")
+			return then
+		})
+	}
+	refusal := errors.New("not enough")
+	require.ErrorIs(t, look(refusal), refusal)
+	require.Zero(t, relay.lanes.entries)
+	require.NoError(t, look(nil))
+	require.Equal(t, 1, relay.lanes.entries)
+}
+
 func TestTransact_TellsAConflict(t *testing.T) {
 	db := testbackend.Mongo(t)
 	c, _ := thingsIn(t, db, &log{})

@@ -24,8 +24,9 @@ const (
 
 // Tx is what a transaction may do with the documents of its collection.
 type Tx[T any, P aggregate[T]] struct {
-	c    *Collection[T, P]
-	puts []P
+	c         *Collection[T, P]
+	puts      []P
+	unchanged []P
 }
 
 // Find reads documents inside the transaction.
@@ -36,6 +37,11 @@ func (tx *Tx[T, P]) Find(ctx context.Context, ids ...string) (map[string]P, erro
 // Put writes doc, new or changed, with its events, when the transaction's function has returned. Each document is put
 // once.
 func (tx *Tx[T, P]) Put(doc P) { tx.puts = append(tx.puts, doc) }
+
+// Unchanged says that doc stays as it was read: a try of ours with an unknown outcome may have written it, and then its
+// events are on nobody's way yet. The relay hears of them after the commit, not before: what a transaction reads may
+// still be rolled back until it has committed.
+func (tx *Tx[T, P]) Unchanged(doc P) { tx.unchanged = append(tx.unchanged, doc) }
 
 // Transact tries a transaction once, under the collection's writer lock. fn may write to other collections with the
 // context that it is given, which names the session; the documents that it puts are written when it has returned, and
@@ -50,10 +56,17 @@ func (c *Collection[T, P]) Transact(ctx context.Context, fn func(ctx context.Con
 	}
 	defer c.relay.unlock()
 	tx := &Tx[T, P]{c: c}
-	return c.commit(ctx, func(ctx context.Context) ([]P, error) {
+	err := c.commit(ctx, func(ctx context.Context) ([]P, error) {
 		err := fn(ctx, tx)
 		return tx.puts, err
 	})
+	if err != nil {
+		return err
+	}
+	for _, doc := range tx.unchanged {
+		c.relay.Offer(doc.Envelope().ID, doc.Envelope().Outbox, nil)
+	}
+	return nil
 }
 
 // commit runs one transaction that writes what fn gives, and takes pending clears along. The caller holds the writer

@@ -113,8 +113,7 @@ func (s *Store) decide(ctx context.Context, tx *outbox.Tx[document, *document], 
 		outcomes[i] = out
 		if !out.Changed {
 			if doc != nil {
-				// What a try of ours with an unknown outcome has stored is on nobody's way yet.
-				s.relay.Offer(doc.ID, doc.Outbox, nil)
+				tx.Unchanged(doc)
 			}
 			continue
 		}

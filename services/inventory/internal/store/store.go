@@ -37,7 +37,6 @@ const codeNamespaceExists = 48
 
 // Store keeps stock.
 type Store struct {
-	relay        *outbox.Relay
 	reservations *outbox.Collection[document, *document]
 	held         *mongo.Collection // the reservations, without their events
 	stock        *mongo.Collection
@@ -53,7 +52,6 @@ func Reservations(db *mongo.Database) *mongo.Collection { return db.Collection(r
 // New makes the store; relay is told of every event that a write appends. reg may be nil.
 func New(db *mongo.Database, relay *outbox.Relay, reg prometheus.Registerer) *Store {
 	return &Store{
-		relay:        relay,
 		reservations: outbox.NewCollection[document](Reservations(db), relay),
 		held:         Reservations(db),
 		stock:        db.Collection(stockName),
