@@ -42,7 +42,7 @@ var guards = map[chaos.Control]guard{
 	chaos.StartAtNewest:      {"pkg", "./kafka", "^TestGroupConfig_", nothing},
 	chaos.SwallowDeadLetters: {"pkg", "./consumer", "^TestSession_Marks", cases},
 	chaos.SkipSilently:       {"services/notifier", "./internal/feed", "^TestSequencer_", cases},
-	chaos.TwoInFlight:        {"pkg", "./outbox", "^TestRelay$/^(publishes|two)", database},
+	chaos.TwoInFlight:        {"pkg", "./outbox", "^TestRelay_OneUnacknowledged", nothing},
 	chaos.NoVersionGuard:     {"pkg", "./outbox", "^TestUpdate_TwentyWriters", database},
 	chaos.TrustType:          {"services/inventory", "./internal/consumer", "^TestHandle_Believes", nothing},
 }
