@@ -75,8 +75,9 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 		return fmt.Errorf("make a verifier of tokens: %w", err)
 	}
 	server := web.New(conf.Web, app.Log, app.Metrics, app.Tracer)
-	anybody := []echo.MiddlewareFunc{web.Authenticate(verifier, false), web.RateLimit(conf.Web)}
-	operator := []echo.MiddlewareFunc{web.Authenticate(verifier, true), web.RateLimit(conf.Web), web.RequireOperator}
+	limit := web.RateLimit(conf.Web)
+	anybody := []echo.MiddlewareFunc{web.Authenticate(verifier, false), limit}
+	operator := []echo.MiddlewareFunc{web.Authenticate(verifier, true), limit, web.RequireOperator}
 	api.New(stocks).Register(server, api.Access{Anybody: anybody, Operator: operator})
 
 	// Stopped last in, first out: no more requests, the batch in flight is finished, its events go out.
