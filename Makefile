@@ -47,8 +47,8 @@ check:
 ##@ Test it
 
 .PHONY: test
-test: check build ## run every test that this machine can run, and say which it skips and why
-	@bin/orderctl backends --fast -- go run ./deploy/testrun $(if $(ONLY),-only $(ONLY))
+test: check build ## run every test that this machine can run, and say which it skips and why (ONLY=database|go|e2e|dashboard|browser)
+	@$(if $(filter e2e dashboard browser,$(ONLY)),,bin/orderctl backends --fast --) go run ./deploy/testrun $(if $(ONLY),-only $(ONLY))
 
 .PHONY: bench
 bench: check build ## measure it: tables with limits or peers beside the figures
