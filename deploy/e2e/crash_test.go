@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -95,18 +97,36 @@ func (l *load) finish(t *testing.T, s *system, sku string, n int) {
 	s.awaitStock(t, stockRow{SKU: sku, Available: int64(1000 - n), Reserved: int64(n)})
 }
 
-// killedServices kills each service without warning in the middle of 500 orders.
+// killedServices kills each service without warning in the middle of 500 orders. A watcher sees each of them placed;
+// when it is the notifier that is killed, it comes back after its cursor.
 func killedServices(t *testing.T, s *system) {
 	const n = 500
 	for _, name := range []string{"order-api", "inventory", "shipping", "notifier"} {
 		t.Run(name, func(t *testing.T) {
 			sku := s.product(t, 1000)
+			w := s.operator(t).watch(nil)
 			l := s.load(t, sku, n)
 			l.so(t, n/10)
 			instance := s.Instances(name)[0]
 			instance.Kill()
 			require.NoError(t, instance.Start(t.Context()))
+			var before []event
+			if name == stack.Notifier {
+				<-w.done
+				before = w.events
+				w = s.operator(t).watch(url.Values{"after": {w.cursor}})
+			}
 			l.finish(t, s, sku, n)
+			w.until("every order", func(after []event) bool {
+				placed := map[string]bool{}
+				for _, e := range first(append(slices.Clone(before), after...)) {
+					if e.Type == "order-created" {
+						placed[e.Subject] = true
+					}
+				}
+				return !slices.ContainsFunc(l.accepted, func(id string) bool { return !placed[id] })
+			})
+			w.stop()
 		})
 	}
 }
