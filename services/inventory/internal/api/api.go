@@ -18,7 +18,7 @@ import (
 	"github.com/orderwire/orderwire/services/inventory/internal/store"
 )
 
-//go:generate go tool -modfile=../../../../deploy/tools/go.mod oapi-codegen -config oapi-codegen.yaml openapi.yaml
+//go:generate env GOWORK=off go tool -modfile=../../../../deploy/tools/go.mod oapi-codegen -config oapi-codegen.yaml openapi.yaml
 
 //go:embed openapi.yaml
 var openAPI []byte

@@ -16,7 +16,7 @@ import (
 	"github.com/orderwire/orderwire/services/notifier/internal/push"
 )
 
-//go:generate go tool -modfile=../../../../deploy/tools/go.mod oapi-codegen -config oapi-codegen.yaml openapi.yaml
+//go:generate env GOWORK=off go tool -modfile=../../../../deploy/tools/go.mod oapi-codegen -config oapi-codegen.yaml openapi.yaml
 
 //go:embed openapi.yaml
 var openAPI []byte
