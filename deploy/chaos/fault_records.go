@@ -29,7 +29,7 @@ func doDuplicates(ctx context.Context, b *breaker, i Injection) (func(), error) 
 	var p int32
 	fmt.Sscan(i.Target[1], &p) //nolint:errcheck // it was printed from a number
 	kafka, err := kgo.NewClient(kgo.SeedBrokers(b.sys.stack.Broker.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{i.Target[0]: {p: kgo.NewOffset().AtStart()}}))
+		kgo.ProduceRequestTimeout(ourProduceTimeout), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{i.Target[0]: {p: kgo.NewOffset().AtStart()}}))
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,8 @@ func doPoison(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	defer cancel()
 	var p int32
 	fmt.Sscan(i.Target[1], &p) //nolint:errcheck // it was printed from a number
-	kafka, err := kgo.NewClient(kgo.SeedBrokers(b.sys.stack.Broker.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	kafka, err := kgo.NewClient(kgo.SeedBrokers(b.sys.stack.Broker.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProduceRequestTimeout(ourProduceTimeout))
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ type kind struct {
 
 // kinds are the faults by their numbers; each file fault_*.go fills in its own.
 //
-// F9 and F13 to F17 are not here yet; see README.md.
+// F13 to F17 are not here yet; see README.md.
 var kinds = map[string]kind{
 	"F2":  {draw: drawFailpoint, do: doFailpoint},
 	"F1":  {draw: drawKill, do: doKill},
@@ -30,6 +30,7 @@ var kinds = map[string]kind{
 	"F6":  {draw: drawBroker, do: doBroker},
 	"F7":  {draw: drawNetwork, do: doNetwork},
 	"F8":  {draw: drawLostAnswer, do: doNetwork},
+	"F9":  {possible: onlyKfake, draw: drawKafkaError, do: doKafkaError},
 	"F10": {draw: drawDatabase, do: doDatabase},
 	"F11": {draw: drawDuplicates, do: doDuplicates},
 	"F12": {draw: drawPoison, do: doPoison},
