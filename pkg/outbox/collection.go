@@ -184,13 +184,13 @@ func isOurs(stored, sent bson.Raw, doc *Document) bool {
 // decide returns ErrUnchanged to write nothing, or an error that ends the update. It may be called several times, each
 // time with a document just read.
 func (c *Collection[T, P]) Update(ctx context.Context, id string, decide func(P) error) (P, error) {
-	var lost P // our last write, of which we know no good end
+	var lost []P // our writes of which we know no good end: the first may arrive after the second has been decided
 	for try := 0; ; try++ {
 		doc, err := c.Get(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		if lost != nil && doc.Envelope().holds(lost.Envelope()) {
+		if slices.ContainsFunc(lost, func(l P) bool { return doc.Envelope().holds(l.Envelope()) }) {
 			c.relay.Offer(id, doc.Envelope().Outbox, nil)
 			return doc, nil
 		}
@@ -208,7 +208,7 @@ func (c *Collection[T, P]) Update(ctx context.Context, id string, decide func(P)
 		if !again || pause(ctx, try) != nil {
 			return nil, err
 		}
-		lost = doc
+		lost = append(lost, doc)
 	}
 }
 

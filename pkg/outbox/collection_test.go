@@ -138,6 +138,35 @@ func TestUpdate_RecognisesItsOwnLostWrite(t *testing.T) {
 	require.Equal(t, int64(2), a.Version)
 }
 
+// A write whose answer is lost may arrive late, when the next one is decided already: the third read finds it.
+func TestUpdate_RecognisesItsOwnLateWrite(t *testing.T) {
+	c, _ := things(t, &log{})
+	require.NoError(t, c.Insert(t.Context(), []*thing{newThing("a")})[0])
+	move := func(n int) { // keeps a write from its guard, as a network does
+		_, err := c.coll.UpdateOne(t.Context(), bson.D{{Key: "_id", Value: "a"}}, bson.D{{Key: "$inc", Value: bson.D{{Key: "version", Value: n}}}})
+		require.NoError(t, err)
+	}
+	var late thing
+	decided := 0
+	a, err := c.Update(t.Context(), "a", func(th *thing) error {
+		decided++
+		th.count(1)
+		switch decided {
+		case 1:
+			late = *th
+			move(1)
+		case 2:
+			move(-1)
+			require.NoError(t, c.write(t.Context(), &late))
+			move(1)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, 2, decided)
+	require.Equal(t, 2, a.Count)
+}
+
 func TestUpdate_RefusesWhatWouldBreakTheOrderOfEvents(t *testing.T) {
 	c, _ := things(t, &log{})
 	require.NoError(t, c.Insert(t.Context(), []*thing{newThing("a")})[0])
