@@ -29,25 +29,28 @@ func (s *Store) Cancel(ctx context.Context, id string, allow Allow, trace string
 func (s *Store) command(ctx context.Context, id string, allow Allow, trace string,
 	do func(*order.Order, time.Time) (bool, error), types ...events.Type,
 ) (*order.Order, error) {
-	d, err := s.orders.Update(ctx, id, func(d *document) error {
-		o := d.order()
-		if err := allow(o); err != nil {
-			return err
-		}
-		at, before := order.Now(s.now()), o.Snapshot()
-		changed, err := do(o, at)
-		switch {
-		case err != nil:
-			return err
-		case !changed:
-			return outbox.ErrUnchanged
-		case len(d.Outbox) >= maxUnsent:
-			return ErrBusy
-		}
-		return d.publish(before, at, trace, nil, types...)
-	})
+	d, err := s.orders.Update(ctx, id, func(d *document) error { return s.decide(d, allow, trace, do, types...) })
 	if err != nil {
 		return nil, fmt.Errorf("change order %s: %w", id, notFound(err))
 	}
 	return d.order(), nil
+}
+
+// decide makes a command's write of the order as it was read.
+func (s *Store) decide(d *document, allow Allow, trace string, do func(*order.Order, time.Time) (bool, error), types ...events.Type) error {
+	o := d.order()
+	if err := allow(o); err != nil {
+		return err
+	}
+	at, before := order.Now(s.now()), o.Snapshot()
+	changed, err := do(o, at)
+	switch {
+	case err != nil:
+		return err
+	case !changed:
+		return outbox.ErrUnchanged
+	case len(d.Outbox) >= maxUnsent:
+		return ErrBusy
+	}
+	return d.publish(before, at, trace, nil, types...)
 }
