@@ -54,17 +54,19 @@ test: check build ## run every test that this machine can run, and say which it 
 bench: check build ## measure it: tables with limits or peers beside the figures
 	@go run ./deploy/bench $(BENCH)
 
-SEED  ?= 1
-KAFKA ?= kfake
-N     ?= 30
+SEED     ?= 1
+KAFKA    ?= kfake
+N        ?= 30
+PARALLEL ?= 2
 
 .PHONY: chaos
 chaos: check ## break it for two minutes by a seed and check its promises (SEED=1 KAFKA=kfake|apache|cluster)
 	@go run ./deploy/chaos --seed $(SEED) --kafka $(KAFKA) --duration 2m --verbose $(CHAOS)
 
 .PHONY: soak
-soak: check ## the same with N=30 random seeds of five minutes each
-	@go run ./deploy/chaos --soak $(N) --kafka $(KAFKA) --duration 5m $(CHAOS)
+soak: KAFKA = mixed
+soak: check ## the same with N=30 random seeds of five minutes each, two side by side (OUT=FILE keeps results, and goes on from them)
+	@go run ./deploy/chaos --soak $(N) --parallel $(PARALLEL) --kafka $(KAFKA) --duration 5m --rate 20 $(if $(OUT),--out $(OUT)) $(CHAOS)
 
 # Every module in both worlds: in the workspace and alone.
 MODULES   := proto-events pkg $(addprefix services/,$(SERVICES)) deploy

@@ -7,13 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"strings"
 
+	host "github.com/orderwire/orderwire/deploy/internal/machine"
 	"github.com/orderwire/orderwire/deploy/stack"
 )
 
-// machine is what the figures were taken on. What cannot be learnt here is "unknown".
+// machine is what the figures were taken on. What cannot be learnt here is host.Unknown.
 type machine struct {
 	Cores      int    `json:"cores"`
 	CPU        string `json:"cpu"`
@@ -31,13 +31,9 @@ type machine struct {
 func readMachine(ctx context.Context) machine {
 	m := machine{
 		Cores: runtime.NumCPU(), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH,
-		CPU: valueOf("/proc/cpuinfo", "model name"), Memory: unknown, Load: unknown,
+		CPU: host.CPU(), Memory: host.Memory(), Load: host.Unknown,
 		FileSystem: tool(ctx, "stat", "--file-system", "--format=%T", os.TempDir()),
 		Commit:     tool(ctx, "git", "describe", "--always", "--dirty", "--abbrev=10"),
-	}
-	kilobytes, err := strconv.ParseFloat(strings.TrimSuffix(valueOf("/proc/meminfo", "MemTotal"), " kB"), 64)
-	if err == nil {
-		m.Memory = fmt.Sprintf("%.1f GiB", kilobytes/(1<<20))
 	}
 	if raw, err := os.ReadFile("/proc/loadavg"); err == nil {
 		m.Load, _, _ = strings.Cut(string(raw), " ")
@@ -45,26 +41,10 @@ func readMachine(ctx context.Context) machine {
 	return m
 }
 
-const unknown = "unknown"
-
-// valueOf gives the first "key: value" of a file as Linux writes them.
-func valueOf(file, key string) string {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return unknown
-	}
-	for line := range strings.Lines(string(raw)) {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == key {
-			return strings.TrimSpace(v)
-		}
-	}
-	return unknown
-}
-
 func tool(ctx context.Context, name string, args ...string) string {
 	out, err := exec.CommandContext(ctx, name, args...).Output()
 	if err != nil {
-		return unknown
+		return host.Unknown
 	}
 	return strings.TrimSpace(string(out))
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	host "github.com/orderwire/orderwire/deploy/internal/machine"
 	"github.com/orderwire/orderwire/deploy/stack"
 )
 
@@ -33,8 +34,8 @@ func measureMemory(ctx context.Context, l *lab) ([]figure, error) {
 
 // resident gives the resident set of a process in bytes.
 func resident(ctx context.Context, pid int) (float64, error) {
-	text := strings.TrimSuffix(valueOf(fmt.Sprintf("/proc/%d/status", pid), "VmRSS"), " kB")
-	if text == unknown { // no Linux
+	text := strings.TrimSuffix(host.Value(fmt.Sprintf("/proc/%d/status", pid), "VmRSS"), " kB")
+	if text == host.Unknown { // no Linux
 		out, err := exec.CommandContext(ctx, "ps", "-o", "rss=", "-p", strconv.Itoa(pid)).Output()
 		if err != nil {
 			return 0, fmt.Errorf("ask ps for process %d: %w", pid, err)

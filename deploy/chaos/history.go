@@ -37,8 +37,10 @@ type entry struct {
 
 // history keeps every request, in memory for the check and as JSONL for people.
 type history struct {
-	mu   sync.Mutex
-	all  []entry
+	mu       sync.Mutex
+	all      []entry
+	accepted map[string]int // orders, by how many were accepted before
+
 	file *os.File
 	out  *json.Encoder
 	ops  int64
@@ -49,7 +51,7 @@ func newHistory(path string) (*history, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &history{file: f, out: json.NewEncoder(f)}, nil
+	return &history{accepted: map[string]int{}, file: f, out: json.NewEncoder(f)}, nil
 }
 
 func (h *history) operation() int64 {
@@ -63,7 +65,17 @@ func (h *history) add(e entry) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.all = append(h.all, e)
+	if _, again := h.accepted[e.Order]; e.Kind == "place" && e.Outcome == outcomeOK && !again {
+		h.accepted[e.Order] = len(h.accepted)
+	}
 	h.out.Encode(e) //nolint:errcheck // the check works on what is in memory; close tells
+}
+
+// count is how many orders were accepted so far.
+func (h *history) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.accepted)
 }
 
 func (h *history) close() error {

@@ -15,25 +15,32 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/rs/zerolog"
 )
 
 // config is what the command line says.
 type config struct {
 	Seed     uint64        `default:"1" help:"Of load and schedule; the same seed gives the same ones."`
 	Duration time.Duration `default:"2m" help:"How long things are broken."`
-	Kafka    string        `enum:"kfake,apache,cluster" default:"kfake" help:"${enum}"`
+	Kafka    string        `enum:"kfake,apache,cluster,mixed" default:"kfake" help:"${enum}; mixed: drawn by the seed."`
 	Faults   []string      `help:"Which faults may be drawn (default: all)."`
 	Clients  int           `default:"16" help:"How many clients."`
 	Rate     float64       `default:"40" help:"Operations a second, of all clients together."`
-	Bin      string        `type:"path" help:"Directory of services and orderctl, built with -tags chaos (default: they are built)."`
+	Bin      string        `type:"path" help:"Directory of services and orderctl, built with -tags chaos -buildvcs=auto (default: they are built)."`
 	Keep     string        `type:"path" help:"Directory in which everything of each run is kept (default: of those that fail, in the temporary directory)."`
 	Soak     int           `help:"So many random seeds instead of one; a table at the end."`
+	Seeds    []uint64      `help:"These seeds instead of one; a table at the end."`
+	Parallel int           `default:"1" help:"So many runs side by side, each with a system of its own."`
+	Out      string        `type:"path" help:"Of a soak: append each result to this file, and leave out what it already holds."`
+	Table    string        `type:"path" help:"Print the table of such a file, and run nothing."`
 	Controls bool          `help:"Switch each negative control on by itself; each must be found."`
 	Control  []string      `help:"With --controls: these only."`
 	JSON     bool          `help:"Print results as JSON, one a line."`
 	Verbose  bool          `short:"v" help:"Say what is broken, and when."`
 
 	environ []string // more for the services
+	label   string   // stands before what a run says
+	commit  string   // that the services were built from
 	drain   time.Duration
 	err     io.Writer
 }
@@ -46,6 +53,7 @@ func main() { os.Exit(command()) }
 func command() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	zerolog.SetGlobalLevel(zerolog.Disabled) // toxiproxy tells of every toxic that it takes away
 	c := config{err: os.Stderr, drain: drainWithin}
 	kong.Parse(&c, kong.Description("Break Orderwire by a seeded schedule, and check that it keeps its promises."))
 	err := c.main(ctx, os.Stdout)
@@ -58,7 +66,18 @@ func command() int {
 	return 0
 }
 
+// kafkaMixed lets the seed say which kind of broker it is.
+const kafkaMixed = "mixed"
+
 func (c config) main(ctx context.Context, out io.Writer) error {
+	if c.Table != "" {
+		all, err := readResults(c.Table)
+		if err != nil {
+			return err
+		}
+		table(out, all)
+		return nil
+	}
 	if len(c.Faults) == 0 {
 		c.Faults = allFaults()
 	}
@@ -83,10 +102,14 @@ func (c config) main(ctx context.Context, out io.Writer) error {
 		}
 		c.Bin = dir
 	}
+	var err error
+	if c.commit, err = commitOf(c.Bin); err != nil {
+		return err
+	}
 	switch {
 	case c.Controls:
 		return c.controls(ctx, out)
-	case c.Soak > 0:
+	case c.Soak > 0 || len(c.Seeds) > 0:
 		return c.soak(ctx, out)
 	}
 	r, err := c.once(ctx, c.Seed)
@@ -107,7 +130,7 @@ func build(ctx context.Context, dir string) error {
 		return fmt.Errorf("where are the sources: %w", err)
 	}
 	root := filepath.Dir(strings.TrimSpace(string(work)))
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "chaos", "-o", dir+string(os.PathSeparator),
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "chaos", "-buildvcs=auto", "-o", dir+string(os.PathSeparator),
 		"./services/order-api", "./services/inventory", "./services/shipping", "./services/notifier", "./deploy/orderctl")
 	cmd.Dir = root
 	if raw, err := cmd.CombinedOutput(); err != nil {
@@ -117,7 +140,7 @@ func build(ctx context.Context, dir string) error {
 }
 
 func (c config) note(format string, args ...any) {
-	fmt.Fprintf(c.err, format+"\n", args...)
+	fmt.Fprint(c.err, c.label, fmt.Sprintf(format, args...), "\n")
 }
 
 func (c config) print(out io.Writer, r result) {

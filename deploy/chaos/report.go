@@ -1,87 +1,125 @@
 package main
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
-// soak runs random seeds and prints a table. A failing one is kept, and does not end it.
-func (c config) soak(ctx context.Context, out io.Writer) error {
-	var all []result
-	violated := false
-	for n := range c.Soak {
-		r, err := c.once(ctx, rand.Uint64N(1_000_000))
-		if err != nil {
-			return fmt.Errorf("seed %d of %d: %w", n+1, c.Soak, err)
+// table prints runs, what they injected and how long it took to recover from it, and the violations.
+func table(out io.Writer, all []result) {
+	if len(all) == 0 {
+		fmt.Fprintln(out, "no run")
+		return
+	}
+	slices.SortStableFunc(all, func(a, b result) int { return a.Began.Compare(b.Began) })
+	from, to := all[0].Began, all[len(all)-1].Began
+	fmt.Fprintf(out, "machine   %s\n", strings.Join(distinct(all, func(r result) string { return r.Machine }), "; "))
+	fmt.Fprintf(out, "began     %s to %s\n", from.Format(time.DateTime), to.Format(time.DateTime))
+	fmt.Fprintf(out, "faults    %s\n\n", strings.Join(distinct(all, func(r result) string { return strings.Join(r.Faults, ",") }), "; "))
+
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SEED\tCOMMIT\tKAFKA\tDURATION\tFAULTS\tREQUESTS\tORDERS\tEVENTS\tPUSHED\tUNAVAILABLE s\tDRAIN s\tVIOLATIONS")
+	var sum result
+	violations := 0
+	for _, r := range all {
+		found := strconv.Itoa(len(r.Violations))
+		if r.Error != "" {
+			found = "NOT RUN"
 		}
-		all = append(all, r)
-		violated = violated || len(r.Violations) > 0
-		if c.JSON {
-			c.print(out, r)
-		} else {
-			c.note("seed %d (%d of %d): %d orders, %d violations %s", r.Seed, n+1, c.Soak, r.Orders, len(r.Violations), r.Dir)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s\n", r.Seed, r.Commit, r.Kafka, time.Duration(r.Duration),
+			r.Injections, r.Requests, r.Orders, r.Events, r.Pushed, r.Unavailable, r.DrainedIn, found)
+		sum.Duration += r.Duration
+		sum.Injections += r.Injections
+		sum.Requests += r.Requests
+		sum.Orders += r.Orders
+		sum.Events += r.Events
+		sum.Pushed += r.Pushed
+		sum.Unavailable += r.Unavailable
+		violations += len(r.Violations)
+	}
+	if len(all) > 1 {
+		fmt.Fprintf(w, "%d runs\t\t\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t\t%d\n", len(all), time.Duration(sum.Duration), sum.Injections,
+			sum.Requests, sum.Orders, sum.Events, sum.Pushed, sum.Unavailable, violations)
+	}
+	w.Flush()
+	recoveries(out, all)
+	for _, r := range all {
+		if r.bad() {
+			r.explain(out)
 		}
 	}
-	if !c.JSON {
-		table(out, all)
-	}
-	if violated {
-		return errViolated
-	}
-	return nil
 }
 
-func table(out io.Writer, all []result) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SEED\tKAFKA\tFAULTS\tINJECTIONS\tREQUESTS\tORDERS\tEVENTS\tPUSHED\tUNAVAILABLE s\tDRAIN s\tVIOLATIONS")
-	recovery := map[string][]float64{}
-	orders := 0
+// recoveries prints how often each fault was injected, and the time until the system was seen to work again after those
+// that nothing else overlapped.
+func recoveries(out io.Writer, all []result) {
+	injected, recovery := map[string]int{}, map[string][]float64{}
 	for _, r := range all {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%d\n", r.Seed, r.Kafka, strings.Join(r.Faults, ","), r.Injections,
-			r.Requests, r.Orders, r.Events, r.Pushed, r.Unavailable, r.DrainedIn, len(r.Violations))
-		orders += r.Orders
+		for k, n := range r.Injected {
+			injected[k] += n
+		}
 		for k, v := range r.Recovery {
 			recovery[k] = append(recovery[k], v...)
 		}
 	}
+	if len(injected) == 0 {
+		return
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nFAULT\tINJECTED\tRECOVERY n\tp50 s\tmax s")
+	for _, k := range slices.SortedFunc(maps.Keys(injected), byFault) {
+		v := slices.Sorted(slices.Values(recovery[k]))
+		if len(v) == 0 {
+			fmt.Fprintf(w, "%s\t%d\t0\t-\t-\n", k, injected[k])
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.1f\t%.1f\n", k, injected[k], len(v), v[len(v)/2], v[len(v)-1])
+	}
 	w.Flush()
-	if len(all) > 1 {
-		fmt.Fprintf(out, "%d orders in all\n", orders)
+}
+
+// explain prints what is wrong with a run, and how to do it again.
+func (r result) explain(out io.Writer) {
+	fmt.Fprintf(out, "\nseed %d, kept in %s; again: go run ./deploy/chaos --seed %d --kafka %s --duration %s --rate %g --faults %s\n", r.Seed, r.Dir,
+		r.Seed, r.Kafka, time.Duration(r.Duration), r.Rate, strings.Join(r.Faults, ","))
+	if r.Error != "" {
+		fmt.Fprintf(out, "  nothing can be said: %s\n", r.Error)
 	}
-	if len(recovery) > 0 {
-		fmt.Fprintln(w, "\nRECOVERY\tn\tp50 s\tmax s")
-		for _, k := range slices.Sorted(maps.Keys(recovery)) {
-			v := slices.Sorted(slices.Values(recovery[k]))
-			fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\n", k, len(v), v[len(v)/2], v[len(v)-1])
+	for n, v := range r.Violations {
+		if n == 20 {
+			fmt.Fprintf(out, "  and %d more\n", len(r.Violations)-n)
+			break
 		}
-		w.Flush()
-	}
-	for _, r := range all {
-		if len(r.Violations) > 0 {
-			fmt.Fprintf(out, "\nseed %d, kept in %s\n", r.Seed, r.Dir)
-		}
-		for n, v := range r.Violations {
-			if n == 20 {
-				fmt.Fprintf(out, "  and %d more\n", len(r.Violations)-n)
-				break
-			}
-			fmt.Fprintf(out, "  %s %s %s\n", v.Invariant, v.Order, v.Detail)
-		}
+		fmt.Fprintf(out, "  %s %s %s\n", v.Invariant, v.Order, v.Detail)
 	}
 }
 
+// distinct gives each value once, as they come.
+func distinct(all []result, of func(result) string) []string {
+	var values []string
+	for _, r := range all {
+		if v := of(r); !slices.Contains(values, v) {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
 // allFaults lists those that this harness knows, by their numbers.
-func allFaults() []string {
-	return slices.SortedFunc(maps.Keys(kinds), func(a, b string) int {
-		x, _ := strconv.Atoi(a[1:])
-		y, _ := strconv.Atoi(b[1:])
-		return x - y
-	})
+func allFaults() []string { return slices.SortedFunc(maps.Keys(kinds), byFault) }
+
+// byFault orders names that begin with a fault, F2 before F10.
+func byFault(a, b string) int {
+	number := func(s string) (n int) {
+		fmt.Sscanf(s, "F%d", &n) //nolint:errcheck // what is no fault has the number 0
+		return n
+	}
+	return cmp.Or(number(a)-number(b), strings.Compare(a, b))
 }

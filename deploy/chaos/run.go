@@ -11,15 +11,24 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/orderwire/orderwire/deploy/internal/machine"
 )
 
 // result is what a run has found.
 type result struct {
+	Commit      string               `json:"commit"`
+	Machine     string               `json:"machine"`
+	Began       time.Time            `json:"began"`
 	Seed        uint64               `json:"seed"`
 	Kafka       string               `json:"kafka"`
-	Faults      []string             `json:"faults"`
+	Duration    duration             `json:"duration"` // how long things were broken
+	Rate        float64              `json:"rate"`     // of operations a second that were tried
+	Faults      []string             `json:"faults"`   // that might be drawn
 	Injections  int                  `json:"injections"`
+	Injected    map[string]int       `json:"injected"` // by fault and variant
 	Requests    int                  `json:"requests"`
 	Orders      int                  `json:"orders"`
 	Events      int                  `json:"events"`
@@ -28,8 +37,12 @@ type result struct {
 	Recovery    map[string][]float64 `json:"recoverySeconds"` // by fault and variant, of those that nothing overlapped
 	DrainedIn   float64              `json:"drainedInSeconds"`
 	Violations  []violation          `json:"violations"`
-	Dir         string               `json:"dir,omitempty"` // kept
+	Error       string               `json:"error,omitempty"` // why nothing could be said
+	Dir         string               `json:"dir,omitempty"`   // kept
 }
+
+// bad tells whether the run shows a broken promise, or nothing.
+func (r result) bad() bool { return r.Error != "" || len(r.Violations) > 0 }
 
 // run is one seed.
 type run struct {
@@ -41,6 +54,7 @@ type run struct {
 	load    *load
 	watch   []*watcher
 	verdict verdict
+	stage   atomic.Pointer[string]
 
 	mu      sync.Mutex
 	windows []window
@@ -56,26 +70,34 @@ const drainWithin = 90 * time.Second
 
 // once runs one seed and judges it. An error means that nothing could be said.
 func (c config) once(ctx context.Context, seed uint64) (result, error) {
+	c.Kafka = c.kafkaOf(seed)
+	res := result{
+		Commit: c.commit, Machine: machine.String(), Began: time.Now().UTC(), Seed: seed, Kafka: c.Kafka,
+		Duration: duration(c.Duration), Rate: c.Rate, Faults: c.Faults,
+	}
 	dir, err := os.MkdirTemp(c.Keep, fmt.Sprintf("chaos-%d-", seed))
 	if err != nil {
-		return result{}, err
+		return res, err
 	}
+	c.label += fmt.Sprintf("seed %d on %s: ", seed, c.Kafka)
 	r := &run{config: c, seed: seed, dir: dir}
-	res, err := r.run(ctx)
-	if err == nil && len(res.Violations) == 0 && c.Keep == "" {
-		return res, os.RemoveAll(dir)
+	err = r.run(ctx, &res)
+	if c.Keep == "" && (err == nil && len(res.Violations) == 0 || ctx.Err() != nil) {
+		return res, errors.Join(err, os.RemoveAll(dir))
 	}
 	res.Dir = dir
 	return res, err
 }
 
-func (r *run) run(ctx context.Context) (result, error) {
+func (r *run) run(ctx context.Context, res *result) error {
 	var err error
 	if r.history, err = newHistory(filepath.Join(r.dir, "history.jsonl")); err != nil {
-		return result{}, err
+		return err
 	}
+	r.now("starting")
+	defer r.progress(ctx)()
 	if r.sys, err = startSystem(ctx, r.config, filepath.Join(r.dir, "data"), r.note); err != nil {
-		return result{}, errors.Join(err, r.history.close())
+		return errors.Join(err, r.history.close())
 	}
 	defer func() {
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
@@ -84,28 +106,31 @@ func (r *run) run(ctx context.Context) (result, error) {
 	}()
 	plan := newPlan(r.seed, r.Duration, r.terrain(r.sys))
 	if err := writeJSON(filepath.Join(r.dir, "plan.json"), plan); err != nil {
-		return result{}, err
+		return err
 	}
+	res.Injections, res.Injected = len(plan.Steps), plan.count()
 	if err := r.start(ctx); err != nil {
-		return result{}, err
+		return err
 	}
 	defer func() {
 		for _, w := range r.watch {
 			w.stop()
 		}
 	}()
+	r.now("breaking")
 	r.wreck(ctx, plan)
+	r.now("calm")
 	sleep(ctx, r.calmFor())
 	r.load.finish()
 	if err := ctx.Err(); err != nil {
-		return result{}, err
+		return err
 	}
-	res := result{Seed: r.seed, Kafka: r.Kafka, Faults: r.Faults, Injections: len(plan.Steps)}
-	if err := r.judge(ctx, &res); err != nil {
-		return res, err
+	r.now("draining and checking")
+	if err := r.judge(ctx, res); err != nil {
+		return err
 	}
 	res.Violations = append([]violation{}, r.verdict.found...)
-	return res, errors.Join(r.history.close(), writeJSON(filepath.Join(r.dir, "result.json"), res))
+	return errors.Join(r.history.close(), writeJSON(filepath.Join(r.dir, "result.json"), res))
 }
 
 // start puts in stock, connects the watchers, and lets the clients go.
@@ -355,8 +380,7 @@ func (r *run) recovery() map[string][]float64 {
 			return o.From < back && o.To > w.From && (o.From != w.From || o.To != w.To)
 		})
 		if back > 0 && alone && n >= 0 {
-			key := w.Fault + " " + w.Variant
-			out[key] = append(out[key], (back - w.To).Seconds())
+			out[w.kind()] = append(out[w.kind()], (back - w.To).Seconds())
 		}
 	}
 	return out

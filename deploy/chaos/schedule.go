@@ -37,6 +37,18 @@ func (i Injection) String() string {
 	return s
 }
 
+// count says how often each fault is injected in each of its variants.
+func (p Plan) count() map[string]int {
+	n := map[string]int{}
+	for _, i := range p.Steps {
+		n[i.kind()]++
+	}
+	return n
+}
+
+// kind is what injections are counted by.
+func (i Injection) kind() string { return i.Fault + " " + i.Variant }
+
 // duration prints as people write it.
 type duration time.Duration
 
