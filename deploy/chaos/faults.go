@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/orderwire/orderwire/deploy/stack"
@@ -160,33 +161,34 @@ func doChurn(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	return func() { p.down(context.WithoutCancel(ctx), i.Variant == "term") }, nil
 }
 
-// F6: a broker ends, cleanly or killed. Of three, one by its role (leader of a busy partition, coordinator of a group,
-// controller), one stopped in its tracks so that it falls out of the in-sync set, or two at once.
+// F6: a broker ends, cleanly or killed. Of three, one by its role, one stopped in its tracks for so long that it falls out
+// of the in-sync set, or two at once.
 func drawBroker(d *drawer) {
 	d.every(8*time.Second, 15*time.Second, func(at time.Duration) {
-		lasts := d.between(0, 5*time.Second)
 		if d.t.nodes < 2 {
-			d.add(at, lasts, d.one("kill", "term"), 0, "broker-1")
+			d.add(at, d.between(0, 5*time.Second), d.one("kill", "term"), 0, "broker-1")
 			return
 		}
-		switch how := d.one("kill", "kill", "term", "pause", "two"); how {
-		case "two":
-			d.add(at, lasts, "kill", 0, d.some(2, []string{"broker-1", "broker-2", "broker-3"})...)
-		case "pause":
-			d.add(at, d.between(8*time.Second, 14*time.Second), how, 0, d.one("leader", "coordinator", "controller"))
-		default:
-			d.add(at, lasts, how, 0, d.one("leader", "coordinator", "controller"))
+		who := d.one(append([]string{"two"}, roles...)...)
+		how := d.one("kill", "kill", "term", "pause")
+		lasts := d.between(0, 5*time.Second)
+		if how == "pause" {
+			lasts = d.between(8*time.Second, 14*time.Second)
 		}
+		target := []string{who}
+		if who == "two" {
+			target = d.some(2, []string{"broker-1", "broker-2", "broker-3"})
+		}
+		d.add(at, lasts, how, 0, target...)
 	})
 }
 
 func doBroker(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	targets := i.Target
-	switch targets[0] {
-	case "leader", "coordinator", "controller":
+	if slices.Contains(roles, targets[0]) {
 		id, err := b.sys.role(ctx, targets[0])
 		if err != nil {
-			id = 1 // nobody can say at the moment: the cluster is being broken already
+			return nil, err // nobody can say: the cluster is broken enough
 		}
 		targets = []string{fmt.Sprintf("broker-%d", id)}
 	}

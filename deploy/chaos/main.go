@@ -16,6 +16,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/rs/zerolog"
+
+	"github.com/orderwire/orderwire/deploy/stack"
 )
 
 // config is what the command line says.
@@ -23,7 +25,7 @@ type config struct {
 	Seed     uint64        `default:"1" help:"Of load and schedule; the same seed gives the same ones."`
 	Duration time.Duration `default:"2m" help:"How long things are broken."`
 	Kafka    string        `enum:"kfake,apache,cluster,mixed" default:"kfake" help:"${enum}; mixed: drawn by the seed."`
-	Faults   []string      `help:"Which faults may be drawn (default: all)."`
+	Faults   []string      `help:"Which faults may be drawn (default: all); F6:pause:leader narrows one to some of its variants."`
 	Clients  int           `default:"16" help:"How many clients."`
 	Rate     float64       `default:"40" help:"Operations a second, of all clients together."`
 	Bin      string        `type:"path" help:"Directory of services and orderctl, built with -tags chaos -buildvcs=auto (default: they are built)."`
@@ -82,8 +84,8 @@ func (c config) main(ctx context.Context, out io.Writer) error {
 		c.Faults = allFaults()
 	}
 	for _, f := range c.Faults {
-		if _, ok := kinds[f]; !ok {
-			return fmt.Errorf("%s is no fault of this harness: it knows %s", f, strings.Join(allFaults(), ", "))
+		if err := (terrain{kafka: c.Kafka, nodes: nodesOf(c.Kafka)}).check(f); err != nil {
+			return err
 		}
 	}
 	if c.Keep != "" {
@@ -149,6 +151,11 @@ func (c config) print(out io.Writer, r result) {
 		return
 	}
 	table(out, []result{r})
+}
+
+// nodesOf is how many processes a kind of broker has.
+func nodesOf(kafka string) int {
+	return map[string]int{stack.KafkaApache: 1, stack.KafkaCluster: 3}[kafka]
 }
 
 // terrain is what a plan may count on.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -46,8 +47,17 @@ func (p Plan) count() map[string]int {
 	return n
 }
 
-// kind is what injections are counted by.
-func (i Injection) kind() string { return i.Fault + " " + i.Variant }
+// kind is what injections are counted by: of a cluster's brokers it matters which one was broken.
+func (i Injection) kind() string {
+	switch {
+	case i.Fault != "F6" || len(i.Target) == 0:
+		return i.Fault + " " + i.Variant
+	case len(i.Target) == 2:
+		return i.Fault + " " + i.Variant + " two"
+	default:
+		return i.Fault + " " + i.Variant + " " + i.Target[0]
+	}
+}
 
 // duration prints as people write it.
 type duration time.Duration
@@ -68,7 +78,31 @@ func (d *duration) UnmarshalText(raw []byte) error {
 type terrain struct {
 	kafka  string   // kfake, apache or cluster
 	nodes  int      // processes of the broker; 0: it lives in the harness
-	faults []string // that may be drawn
+	faults []string // that may be drawn, see fault
+}
+
+// fault splits what the command line says: F6, or F6:pause:leader, which narrows each choice that offers pause or leader.
+func fault(asked string) (name string, only []string) {
+	parts := strings.Split(asked, ":")
+	return parts[0], parts[1:]
+}
+
+// check tells what is wrong with a fault that is asked for.
+func (t terrain) check(asked string) error {
+	name, only := fault(asked)
+	k, ok := kinds[name]
+	if !ok {
+		return fmt.Errorf("%s is no fault of this harness: it knows %s", name, strings.Join(allFaults(), ", "))
+	}
+	d := &drawer{r: rand.New(rand.NewPCG(1, 1)), t: t, to: 10 * time.Minute, offered: map[string]bool{}} //nolint:gosec // any will do
+	k.draw(d)
+	for _, o := range only {
+		if !d.offered[o] {
+			return fmt.Errorf("%s has no variant %q on this kind of broker: it has %s", name, o,
+				strings.Join(slices.Sorted(maps.Keys(d.offered)), ", "))
+		}
+	}
+	return nil
 }
 
 const fullPeriod = 30 * time.Second
@@ -80,7 +114,8 @@ func newPlan(seed uint64, length time.Duration, t terrain) Plan {
 	p := Plan{Seed: seed, Duration: duration(length), Period: duration(period)}
 	var possible []string
 	for _, f := range t.faults {
-		if k := kinds[f]; k.draw != nil && (k.possible == nil || k.possible(t)) {
+		name, _ := fault(f)
+		if k := kinds[name]; k.draw != nil && (k.possible == nil || k.possible(t)) {
 			possible = append(possible, f)
 		}
 	}
@@ -99,8 +134,9 @@ func newPlan(seed uint64, length time.Duration, t terrain) Plan {
 		}
 		p.Periods = append(p.Periods, set)
 		for _, f := range set {
-			d := &drawer{r: r, t: t, fault: f, from: from, to: to}
-			kinds[f].draw(d)
+			name, only := fault(f)
+			d := &drawer{r: r, t: t, fault: name, from: from, to: to, only: only, offered: map[string]bool{}}
+			kinds[name].draw(d)
 			p.Steps = append(p.Steps, d.steps...)
 		}
 	}
@@ -125,6 +161,8 @@ type drawer struct {
 	t        terrain
 	fault    string
 	from, to time.Duration
+	only     []string        // choices that the run is narrowed to
+	offered  map[string]bool // choices that there were
 	steps    []Injection
 }
 
@@ -147,8 +185,20 @@ func (d *drawer) add(at, lasts time.Duration, variant string, n int, target ...s
 	})
 }
 
-// one of the choices.
-func (d *drawer) one(of ...string) string { return of[d.r.IntN(len(of))] }
+// one of the choices; of those that the run is narrowed to, where any of them is among these.
+func (d *drawer) one(of ...string) string {
+	var asked []string
+	for _, choice := range of {
+		d.offered[choice] = true
+		if slices.Contains(d.only, choice) {
+			asked = append(asked, choice)
+		}
+	}
+	if len(asked) > 0 {
+		of = asked
+	}
+	return of[d.r.IntN(len(of))]
+}
 
 // some gives so many different ones, in the order of the list.
 func (d *drawer) some(n int, of []string) []string {

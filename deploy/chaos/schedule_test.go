@@ -53,3 +53,25 @@ func TestPlan_DrawsEveryFaultThatIsPossible(t *testing.T) {
 		}
 	}
 }
+
+func TestPlan_IsNarrowedToVariants(t *testing.T) {
+	cluster := terrain{kafka: "cluster", nodes: 3}
+	for asked, want := range map[string]func(Injection) bool{
+		"F6:kill:leader": func(i Injection) bool { return i.Variant == "kill" && i.Target[0] == "leader" },
+		"F6:two":         func(i Injection) bool { return len(i.Target) == 2 },
+		"F6:pause":       func(i Injection) bool { return i.Variant == "pause" },
+	} {
+		require.NoError(t, cluster.check(asked))
+		on := cluster
+		on.faults = []string{asked}
+		p := newPlan(3, 5*time.Minute, on)
+		require.NotEmpty(t, p.Steps)
+		for _, i := range p.Steps {
+			require.True(t, want(i), "%s: %s", asked, i)
+			require.Equal(t, "F6", i.Fault)
+		}
+	}
+	require.ErrorContains(t, cluster.check("F6:three"), "no variant")
+	require.ErrorContains(t, terrain{nodes: 1}.check("F6:leader"), "no variant", "of one broker")
+	require.ErrorContains(t, cluster.check("F99"), "no fault")
+}

@@ -75,6 +75,16 @@ func (k *Broker) Pid() int {
 // Nodes are the processes of Apache Kafka; none for the other kinds.
 func (k *Broker) Nodes() []*Node { return k.nodes }
 
+// Direct gives the addresses at which the nodes speak to each other, past whatever a link has put before those for clients;
+// none for the other kinds.
+func (k *Broker) Direct() []string {
+	var all []string
+	for _, n := range k.nodes {
+		all = append(all, loopback(n.ports.internal))
+	}
+	return all
+}
+
 // Fake gives the kfake that runs, for its faults; nil for the other kinds, and while it is down.
 func (k *Broker) Fake() *kfake.Cluster {
 	k.mu.Lock()
