@@ -38,7 +38,9 @@ func (a *API) AdjustStock(c echo.Context, sku SKU, _ AdjustStockParams) error {
 		return err
 	}
 	who, _ := auth.FromContext(c.Request().Context())
-	level, replayed, err := a.levels.Adjust(c.Request().Context(), store.Adjustment{
+	ctx, cancel := bounded(c)
+	defer cancel()
+	level, replayed, err := a.levels.Adjust(ctx, store.Adjustment{
 		SKU: sku, Quantity: body.Quantity, Reason: body.Reason, By: who.Customer, Key: key,
 	})
 	if err != nil {

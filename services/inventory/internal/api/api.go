@@ -47,7 +47,6 @@ type Access struct{ Anybody, Operator []echo.MiddlewareFunc }
 
 // Register adds the routes; each is listed with who may use it.
 func (a *API) Register(e *echo.Echo, may Access) {
-	e.Use(deadline)
 	RegisterHandlersWithOptions(e, a, RegisterHandlersOptions{OperationMiddlewares: map[string][]echo.MiddlewareFunc{
 		"listStock":   may.Anybody,  // list.go
 		"getStock":    may.Anybody,  // get.go
@@ -58,14 +57,10 @@ func (a *API) Register(e *echo.Echo, may Access) {
 	})
 }
 
-// deadline bounds what a request may wait for.
-func deadline(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		ctx, cancel := context.WithTimeout(c.Request().Context(), timeout)
-		defer cancel()
-		c.SetRequest(c.Request().WithContext(ctx))
-		return next(c)
-	}
+// bounded gives the time that a request has for its work in the database. It starts when the body is here, so that a
+// slow client spends its own time only.
+func bounded(c echo.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.Request().Context(), timeout)
 }
 
 // show gives as much of a level as the caller may see.

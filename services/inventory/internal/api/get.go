@@ -17,7 +17,9 @@ func (a *API) GetStock(c echo.Context, sku SKU, _ GetStockParams) error {
 	if !stock.ValidSKU(sku) {
 		return refuse(stock.ErrNotFound)
 	}
-	level, err := a.levels.Level(c.Request().Context(), sku)
+	ctx, cancel := bounded(c)
+	defer cancel()
+	level, err := a.levels.Level(ctx, sku)
 	if err != nil {
 		return refuse(err)
 	}

@@ -26,7 +26,9 @@ func (a *API) ListStock(c echo.Context, _ ListStockParams) error {
 	if err != nil {
 		return err
 	}
-	page, more, err := a.levels.Levels(c.Request().Context(), after, limit)
+	ctx, cancel := bounded(c)
+	defer cancel()
+	page, more, err := a.levels.Levels(ctx, after, limit)
 	if err != nil {
 		return refuse(err)
 	}
