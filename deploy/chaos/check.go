@@ -33,14 +33,14 @@ func checkAnswers(v *verdict, all []entry, windows []window) {
 	for _, e := range all {
 		switch e.Status {
 		case http.StatusBadGateway, http.StatusGatewayTimeout:
-			if !during(windows, e, func(w window) bool { return w.Fault != "F4" }) {
+			if !during(windows, e, func(w window) bool { return breaks(w) && w.Fault != "F4" }) {
 				v.say("I11", e.Order, "%s was answered %d at %s while nothing but restarts went on", e.Kind, e.Status, time.Duration(e.End))
 			}
 		case http.StatusServiceUnavailable:
 			if !e.RetryAfter {
 				v.say("I11", e.Order, "%s was answered 503 without Retry-After at %s", e.Kind, time.Duration(e.End))
 			}
-			if !during(windows, e, func(window) bool { return true }) {
+			if !during(windows, e, breaks) {
 				v.say("I11", e.Order, "%s was answered 503 (%s) at %s while nothing was broken", e.Kind, e.Code, time.Duration(e.End))
 			}
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusTooManyRequests:
@@ -69,6 +69,9 @@ func checkAnswers(v *verdict, all []entry, windows []window) {
 		}
 	}
 }
+
+// breaks tells whether a fault takes anything away. Hostile and slow clients do not, and nobody else may notice them.
+func breaks(w window) bool { return w.Fault != "F13" && w.Fault != "F14" }
 
 // during tells whether a window that counts overlaps the request.
 func during(windows []window, e entry, counts func(window) bool) bool {

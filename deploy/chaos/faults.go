@@ -21,7 +21,7 @@ type kind struct {
 
 // kinds are the faults by their numbers; each file fault_*.go fills in its own.
 //
-// F13 to F17 are not here yet; see README.md.
+// What is missing is in README.md.
 var kinds = map[string]kind{
 	"F2":  {draw: drawFailpoint, do: doFailpoint},
 	"F1":  {draw: drawKill, do: doKill},
@@ -35,6 +35,7 @@ var kinds = map[string]kind{
 	"F10": {draw: drawDatabase, do: doDatabase},
 	"F11": {draw: drawDuplicates, do: doDuplicates},
 	"F12": {draw: drawPoison, do: doPoison},
+	"F14": {draw: drawHostile, do: doHostile},
 }
 
 // breaker is what faults work on.

@@ -207,7 +207,9 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	for _, w := range r.load.workers {
 		known = append(known, w.orders...)
 	}
+	known = append(known, r.sys.placed...)
 	all := r.history.all
+	checkHostile(v, r.sys.probes, r.windows)
 	checkAnswers(v, all, r.windows)
 	checkOrders(v, known, there)
 	rows, err := r.stock(ctx)

@@ -38,6 +38,8 @@ type system struct {
 	ownMu      sync.Mutex
 	ownRecords map[coordinates]bool
 	poison     []coordinates // of them, those that nobody can read
+	probes     []probe       // what became of hostile requests
+	placed     []*placed     // by faults, not by the load
 
 	parts    map[string]*part
 	ctx      context.Context //nolint:containedctx // the life of the supervisors, which outlive the call that makes them
