@@ -148,7 +148,7 @@ func (k *Broker) startFake() error {
 		if err != nil {
 			return nil, err
 		}
-		return advertisedListener{l, k.Brokers[0]}, nil
+		return advertisedListener{lingering{l}, k.Brokers[0]}, nil
 	}
 	cluster, err := kfake.NewCluster(kfake.Ports(k.ports[0].client), kfake.ListenFn(listen), kfake.ClusterID("orderwire-local"),
 		kfake.DataDir(k.dir), kfake.SyncWrites())
