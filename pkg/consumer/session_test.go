@@ -75,6 +75,46 @@ func TestSession_UnwrittenDeadLettersHoldUpNobodyElse(t *testing.T) {
 	})
 }
 
+// TestSession_ABatchHasItsTimeAndNoMore: a handler gets its time-out, and no more than the grace once its session has
+// ended, however long it would go on; what it finished by then is marked, what it did not is tried again.
+func TestSession_ABatchHasItsTimeAndNoMore(t *testing.T) {
+	for name, tc := range map[string]struct {
+		ends time.Duration // of the session, after the batch's begin
+		want time.Duration
+	}{
+		"the session goes on": {ends: time.Hour, want: 8 * time.Second},
+		"it ends meanwhile":   {ends: time.Second, want: time.Second + grace},
+		"it ends at the last": {ends: 7 * time.Second, want: 8 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &Group{
+					config: Config{Group: "g", Topics: []string{"orders"}}.withDefaults(), producer: deaf{},
+					log: slog.New(slog.DiscardHandler), metrics: newMetrics(nil),
+					handler: func(ctx context.Context, batch []*Record) []error {
+						<-ctx.Done()
+						return []error{nil, ctx.Err()}
+					},
+				}
+				ctx, end := context.WithTimeout(t.Context(), tc.ends)
+				defer end()
+				a := &assignment{ctx: ctx, marks: map[topicPartition]int64{}}
+				s := newSession(g, a)
+				claim := s.add(topicPartition{"orders", 0})
+				for offset := range int64(2) {
+					require.True(t, s.push(claim, &sarama.ConsumerMessage{Topic: "orders", Offset: offset}))
+				}
+				batch, _ := s.collect(time.Now())
+				begun := time.Now()
+				s.runOnce(ctx, batch)
+				require.Equal(t, tc.want, time.Since(begun))
+				require.Equal(t, map[topicPartition]int64{{"orders", 0}: 1}, a.marks)
+				require.Len(t, claim.queue, 1)
+			})
+		})
+	}
+}
+
 // TestSession_APartitionHoldsBoundedMemory: what is read ahead of a handler that hangs is bounded in records and bytes,
 // headers included, and one record of any size fits.
 func TestSession_APartitionHoldsBoundedMemory(t *testing.T) {

@@ -319,10 +319,10 @@ func state(raw bson.Raw) (bson.D, error) {
 }
 
 // writeErrors gives the refusals of an unordered insert by their index; nil when err says nothing for certain about
-// the others.
+// the others: an error without any refusal is about all of them.
 func writeErrors(err error) map[int]mongo.WriteError {
 	var bulk mongo.BulkWriteException
-	if !errors.As(err, &bulk) || bulk.WriteConcernError != nil {
+	if !errors.As(err, &bulk) || bulk.WriteConcernError != nil || len(bulk.WriteErrors) == 0 {
 		return nil
 	}
 	refused := make(map[int]mongo.WriteError, len(bulk.WriteErrors))

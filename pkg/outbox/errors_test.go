@@ -23,3 +23,21 @@ func TestIsAway_TellsTheDatabasesTroubleFromTheCallers(t *testing.T) {
 		require.False(t, IsAway(err), "%v", err)
 	}
 }
+
+// A false "stored" is an order that is confirmed and lost.
+func TestWriteErrors_TellWhatIsStoredOnlyWhereTheyAreComplete(t *testing.T) {
+	refusal := mongo.BulkWriteError{WriteError: mongo.WriteError{Index: 1, Code: 11000}}
+	for name, tc := range map[string]struct {
+		err  error
+		want map[int]mongo.WriteError
+	}{
+		"no error":                        {},
+		"the network":                     {err: errors.New("connection reset")},
+		"one is refused":                  {err: mongo.BulkWriteException{WriteErrors: []mongo.BulkWriteError{refusal}}, want: map[int]mongo.WriteError{1: refusal.WriteError}},
+		"one is refused, none is durable": {err: mongo.BulkWriteException{WriteErrors: []mongo.BulkWriteError{refusal}, WriteConcernError: &mongo.WriteConcernError{}}},
+		"none is durable":                 {err: mongo.BulkWriteException{WriteConcernError: &mongo.WriteConcernError{}}},
+		"trouble with all of them":        {err: mongo.BulkWriteException{Labels: []string{"RetryableWriteError"}}},
+	} {
+		require.Equal(t, tc.want, writeErrors(tc.err), name)
+	}
+}

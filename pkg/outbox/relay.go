@@ -97,7 +97,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}()
 	var loops sync.WaitGroup
 	loops.Go(func() { r.clearLoop(ctx) })
-	loops.Go(func() { r.sweepLoop(ctx) })
+	loops.Go(func() { r.sweepLoop(ctx, r.sweep) })
 	<-ctx.Done()
 	loops.Wait()
 	r.drain(work, sent)

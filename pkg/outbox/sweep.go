@@ -33,10 +33,11 @@ func Indexes() []mongo.IndexModel {
 	}}
 }
 
-// sweepLoop looks for entries that a crash or an overflow left behind.
-func (r *Relay) sweepLoop(ctx context.Context) {
+// sweepLoop looks for entries that a crash or an overflow left behind: now and then, and at once when there is room
+// again after a sweep that ended for want of it.
+func (r *Relay) sweepLoop(ctx context.Context, sweep func(context.Context) error) {
 	for {
-		if err := r.sweep(ctx); err != nil && ctx.Err() == nil {
+		if err := sweep(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("the outbox is not swept", "error", err)
 		}
 		timer := time.NewTimer(r.settings.sweepEvery/2 + rand.N(r.settings.sweepEvery))

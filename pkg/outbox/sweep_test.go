@@ -1,0 +1,84 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// TestSweepLoop_ComesBackInTime: sweeps follow each other at about their interval whether they fail or not, no two at the
+// same moment in two processes, and at once when there is room again; the end waits for none of that.
+func TestSweepLoop_ComesBackInTime(t *testing.T) {
+	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://127.0.0.1:1")) // it is not asked for anything
+	require.NoError(t, err)
+	defer func() { require.NoError(t, client.Disconnect(context.WithoutCancel(t.Context()))) }()
+	coll := client.Database("x").Collection("x")
+	synctest.Test(t, func(t *testing.T) {
+		const every = 2 * time.Second
+		r := NewRelay(coll, &silent{}, quiet, nil, WithSweep(every, 5*time.Second))
+		ctx, stop := context.WithCancel(t.Context())
+		var sweeps []time.Time
+		var running sync.WaitGroup
+		running.Go(func() {
+			r.sweepLoop(ctx, func(context.Context) error {
+				sweeps = append(sweeps, time.Now())
+				return errors.New("the database is away")
+			})
+		})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		pauses := map[time.Duration]bool{}
+		for i, at := range sweeps[1:] {
+			pause := at.Sub(sweeps[i])
+			require.GreaterOrEqual(t, pause, every/2)
+			require.LessOrEqual(t, pause, 3*every/2)
+			pauses[pause] = true
+		}
+		require.Greater(t, len(pauses), len(sweeps)/2, "processes part")
+
+		n := len(sweeps)
+		signal(r.sweepWake)
+		synctest.Wait()
+		require.Len(t, sweeps, n+1)
+		require.Equal(t, time.Now(), sweeps[n])
+
+		stopped := time.Now()
+		stop()
+		running.Wait()
+		require.Equal(t, stopped, time.Now())
+	})
+}
+
+// TestRelay_SweepsAgainOnceThereIsRoom: a sweep that finds the memory full leaves a note, and the acknowledgement that
+// makes room calls it back.
+func TestRelay_SweepsAgainOnceThereIsRoom(t *testing.T) {
+	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://127.0.0.1:1")) // it is not asked for anything
+	require.NoError(t, err)
+	defer func() { require.NoError(t, client.Disconnect(context.WithoutCancel(t.Context()))) }()
+	r := NewRelay(client.Database("x").Collection("x"), &silent{}, quiet, nil, WithMemory(4, 1<<20))
+	for _, id := range []string{"a", "b", "c"} {
+		r.Offer(id, nil, []Entry{{ID: id, Topic: "x", Key: id, Sequence: 1}})
+	}
+	require.False(t, r.room())
+	var sent []*lane
+	for range 3 {
+		ln, _, _ := r.next()
+		sent = append(sent, ln)
+	}
+	for i, ln := range sent {
+		require.Empty(t, r.sweepWake, "after %d", i)
+		r.done(ln, ln.queue[0], nil)
+		if len(r.sweepWake) > 0 {
+			require.Equal(t, 1, r.lanes.entries, "as soon as less than half is taken")
+			return
+		}
+	}
+	t.Fatal("the rest is left to the next round")
+}
