@@ -55,15 +55,14 @@ func (c *Collection[T, P]) Find(ctx context.Context, ids ...string) (map[string]
 
 // Get reads one document, or gives ErrNotFound.
 func (c *Collection[T, P]) Get(ctx context.Context, id string) (P, error) {
-	doc := P(new(T))
-	err := c.coll.FindOne(ctx, bson.D{{Key: "_id", Value: id}}).Decode(doc)
+	raw, err := c.coll.FindOne(ctx, bson.D{{Key: "_id", Value: id}}).Raw()
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return nil, fmt.Errorf("%s %s: %w", c.coll.Name(), id, ErrNotFound)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s %s: %w", c.coll.Name(), id, err)
 	}
-	return doc, nil
+	return decode[T, P](raw)
 }
 
 // Query reads the documents that match filter.
@@ -72,11 +71,27 @@ func (c *Collection[T, P]) Query(ctx context.Context, filter bson.D, opts ...opt
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", c.coll.Name(), err)
 	}
-	var docs []P
-	if err := cursor.All(ctx, &docs); err != nil {
+	var raws []bson.Raw
+	if err := cursor.All(ctx, &raws); err != nil {
 		return nil, fmt.Errorf("read %s: %w", c.coll.Name(), err)
 	}
+	docs := make([]P, len(raws))
+	for i, raw := range raws {
+		if docs[i], err = decode[T, P](raw); err != nil {
+			return nil, err
+		}
+	}
 	return docs, nil
+}
+
+// decode gives a stored document, which remembers how it was read.
+func decode[T any, P aggregate[T]](raw bson.Raw) (P, error) {
+	doc := P(new(T))
+	if err := bson.Unmarshal(raw, doc); err != nil {
+		return nil, fmt.Errorf("decode document %s: %w", raw.Lookup("_id"), err)
+	}
+	doc.Envelope().asRead = raw
+	return doc, nil
 }
 
 // Insert stores new documents by one unordered insertMany, and answers for each of them: nil, *DuplicateKeyError, or
@@ -264,7 +279,11 @@ func guarded[T any, P aggregate[T]](doc P) (filter, update bson.D, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	fields = slices.DeleteFunc(fields, func(e bson.E) bool { return e.Key == "_id" })
+	// What is as it was read stays out: a database's work on an update grows with the fields that are set.
+	fields = slices.DeleteFunc(fields, func(e bson.E) bool {
+		now, before := e.Value.(bson.RawValue), d.asRead.Lookup(e.Key)
+		return e.Key == "_id" || now.Type == before.Type && bytes.Equal(now.Value, before.Value)
+	})
 	update = bson.D{{Key: "$set", Value: fields}}
 	if len(d.fresh) > 0 {
 		update = append(update, bson.E{Key: "$push", Value: bson.D{
@@ -290,8 +309,8 @@ func encode[T any, P aggregate[T]](doc P, outbox []Entry) (bson.Raw, error) {
 		return nil, err
 	}
 	d.Touch()
-	asRead := d.Outbox
-	defer func() { d.Outbox = asRead }()
+	stored := d.Outbox
+	defer func() { d.Outbox = stored }()
 	d.Outbox = outbox
 	var buffer bytes.Buffer
 	encoder := bson.NewEncoder(bson.NewDocumentWriter(&buffer))

@@ -3,6 +3,8 @@ package outbox
 import (
 	"fmt"
 	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 // Document is what every stored document with events embeds:
@@ -12,8 +14,8 @@ import (
 //		Status string `bson:"status"`
 //	}
 //
-// A guarded write sets all of the document's fields, so none may be tagged omitempty: a field that is left out keeps
-// its old value. Topics and sources are keys in the stored document; they come from code, never from a user.
+// A guarded write sets the fields that differ from what was read, so none may be tagged omitempty: a field that is left
+// out keeps its old value. Topics and sources are keys in the stored document; they come from code, never from a user.
 type Document struct {
 	ID      string `bson:"_id"`
 	Version int64  `bson:"version"` // raised by every write
@@ -23,8 +25,9 @@ type Document struct {
 	// Outbox holds the entries not yet known to be published, as read. Use Append to add one.
 	Outbox []Entry `bson:"outbox"`
 
-	touched bool    // Version is that of the write being made
-	fresh   []Entry // appended since the document was read
+	asRead  bson.Raw // nil of a new document, and of one that was written since
+	touched bool     // Version is that of the write being made
+	fresh   []Entry  // appended since the document was read
 }
 
 // Envelope gives what a collection needs of a document that embeds d.
@@ -78,7 +81,7 @@ func (d *Document) readVersion() int64 {
 // written makes d what it would be if it were read now.
 func (d *Document) written() {
 	d.Outbox = append(d.Outbox, d.fresh...)
-	d.fresh, d.touched = nil, false
+	d.asRead, d.fresh, d.touched = nil, nil, false
 }
 
 // holds tells whether the stored document d holds the write that w describes: one that was answered by an error or

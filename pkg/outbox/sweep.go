@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	indexName    = "outbox_unsent"
+	indexName    = "outbox_left"
 	maxMeasured  = 1000 // documents with entries that are counted, and among which a sweep begins
 	sweepTimeout = 5 * time.Second
 )
@@ -22,13 +22,16 @@ const (
 // cleared by one writer and set by another.
 var hasEntries = bson.E{Key: "outbox.0", Value: bson.D{{Key: "$exists", Value: true}}}
 
+// isUnsent names the index's first key, which no document has: so the index is chosen without a hint.
+var isUnsent = bson.E{Key: "unsent", Value: nil}
+
 // Indexes are what the sweep needs: the ids of the documents with entries, and only of them.
 //
-// An index over _id alone cannot be partial, hence the second key, which no document has. A key outbox.0.… would give
-// pages by age, but not every database that speaks the protocol finds array positions in an index.
+// An index over _id alone cannot be partial, hence the first key. A key outbox.0.… would give pages by age, but not
+// every database that speaks the protocol finds array positions in an index.
 func Indexes() []mongo.IndexModel {
 	return []mongo.IndexModel{{
-		Keys:    bson.D{{Key: "_id", Value: 1}, {Key: "unsent", Value: 1}},
+		Keys:    bson.D{{Key: "unsent", Value: 1}, {Key: "_id", Value: 1}},
 		Options: options.Index().SetName(indexName).SetPartialFilterExpression(bson.D{hasEntries}),
 	}}
 }
@@ -103,11 +106,7 @@ func (r *Relay) sweepRange(ctx context.Context, from, to string) (bool, error) {
 func (r *Relay) page(ctx context.Context, from, to string) ([]stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	cursor, err := r.coll.Find(ctx, r.left(from, to), options.Find().
-		SetSort(bson.D{{Key: "_id", Value: 1}}).
-		SetHint(indexName).
-		SetLimit(int64(r.settings.sweepPage)).
-		SetProjection(bson.D{{Key: "outbox", Value: 1}}))
+	cursor, err := r.coll.Aggregate(ctx, r.left(from, to))
 	if err != nil {
 		return nil, fmt.Errorf("read outboxes: %w", err)
 	}
@@ -118,16 +117,24 @@ func (r *Relay) page(ctx context.Context, from, to string) ([]stored, error) {
 	return page, nil
 }
 
-// left is the filter for outboxes that were left behind.
-func (r *Relay) left(from, to string) bson.D {
+// left asks for outboxes that were left behind, by their ids.
+//
+// What narrows it stands in a stage of its own: MongoDB makes one query of both and reads no more of the index than it
+// must, SecantusDB finds the partial index by exactly its own filter and would otherwise read every document.
+func (r *Relay) left(from, to string) mongo.Pipeline {
 	ids := bson.D{{Key: "$gt", Value: from}}
 	if to != "" {
 		ids = append(ids, bson.E{Key: "$lte", Value: to})
 	}
-	return bson.D{
-		hasEntries,
-		{Key: "_id", Value: ids},
-		{Key: "outbox.0.at", Value: bson.D{{Key: "$lt", Value: time.Now().Add(-r.settings.sweepAge)}}},
+	return mongo.Pipeline{
+		{{Key: "$match", Value: bson.D{hasEntries, isUnsent}}},
+		{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}},
+		{{Key: "$match", Value: bson.D{
+			{Key: "_id", Value: ids},
+			{Key: "outbox.0.at", Value: bson.D{{Key: "$lt", Value: time.Now().Add(-r.settings.sweepAge)}}},
+		}}},
+		{{Key: "$limit", Value: r.settings.sweepPage}},
+		{{Key: "$project", Value: bson.D{{Key: "outbox", Value: 1}}}},
 	}
 }
 
@@ -150,14 +157,14 @@ func (r *Relay) measure(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
 	cursor, err := r.coll.Aggregate(ctx, mongo.Pipeline{
-		{{Key: "$match", Value: bson.D{hasEntries}}},
+		{{Key: "$match", Value: bson.D{hasEntries, isUnsent}}},
 		{{Key: "$limit", Value: maxMeasured}},
 		{{Key: "$group", Value: bson.D{
 			{Key: "_id", Value: nil},
 			{Key: "n", Value: bson.D{{Key: "$sum", Value: 1}}},
 			{Key: "oldest", Value: bson.D{{Key: "$min", Value: bson.D{{Key: "$arrayElemAt", Value: bson.A{"$outbox.at", 0}}}}}},
 		}}},
-	}, options.Aggregate().SetHint(indexName))
+	})
 	if err != nil {
 		return 0, fmt.Errorf("measure outboxes: %w", err)
 	}
@@ -187,9 +194,9 @@ func (r *Relay) nth(ctx context.Context, n int64) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
 	var doc stored
-	err := r.coll.FindOne(ctx, bson.D{hasEntries}, options.FindOne().
+	err := r.coll.FindOne(ctx, bson.D{hasEntries, isUnsent}, options.FindOne().
 		SetSort(bson.D{{Key: "_id", Value: 1}}).
-		SetHint(indexName).SetSkip(n).
+		SetSkip(n).
 		SetProjection(bson.D{{Key: "_id", Value: 1}})).Decode(&doc)
 	if err != nil && !errors.Is(err, mongo.ErrNoDocuments) {
 		return "", fmt.Errorf("read outboxes: %w", err)
@@ -203,7 +210,7 @@ type Plan struct {
 	KeysExamined, DocsExamined int
 }
 
-// Explain asks the database for the plan of the sweep's query.
+// Explain asks the database how it finds what a sweep reads.
 func (r *Relay) Explain(ctx context.Context) (Plan, error) {
 	var answer struct {
 		ExecutionStats struct {
@@ -215,10 +222,8 @@ func (r *Relay) Explain(ctx context.Context) (Plan, error) {
 	err := r.coll.Database().RunCommand(ctx, bson.D{
 		{Key: "explain", Value: bson.D{
 			{Key: "find", Value: r.coll.Name()},
-			{Key: "filter", Value: r.left("", "")},
+			{Key: "filter", Value: bson.D{hasEntries, isUnsent}},
 			{Key: "sort", Value: bson.D{{Key: "_id", Value: 1}}},
-			{Key: "hint", Value: indexName},
-			{Key: "limit", Value: r.settings.sweepPage},
 		}},
 		{Key: "verbosity", Value: "executionStats"},
 	}).Decode(&answer)

@@ -333,6 +333,6 @@ func index(t *testing.T, s *suite) {
 	testbackend.NeedsPlans(t)
 	plan, err := idle.Explain(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, "outbox_unsent", plan.Index)
+	require.Equal(t, "outbox_left", plan.Index)
 	require.LessOrEqual(t, plan.DocsExamined, 2)
 }
