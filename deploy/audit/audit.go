@@ -82,6 +82,10 @@ var groups = []struct {
 func deadLetterTopic(topic, group string) string { return topic + "." + group + ".dlq" }
 func retryTopic(group string) string             { return group + ".retry" }
 
+// maxEntries is how much of what was read about orders memory holds at once: of ordinary orders, which have about nine
+// entries, 11,000; of orders that only have a document, 100,000.
+const maxEntries = 100_000
+
 // auditor is one audit.
 type auditor struct {
 	config     Config
@@ -94,10 +98,8 @@ type auditor struct {
 
 	orders, reservations, shipments *mongo.Collection
 
-	keptOrders       *spill[orderDocument]
-	keptReservations *spill[reservationDocument]
-	keptShipments    *spill[shipmentDocument]
-	keptAccepted     *spill[string]
+	kept      *spill
+	truncated map[part]bool // where the log begins later than its first record
 }
 
 // Run makes one audit. An error says that it could not be made: an *UnreachableError, a *topics.UnreachableError, or
@@ -112,7 +114,7 @@ func run(ctx context.Context, c Config, w *window) (report *Report, err error) {
 	if c.Say == nil {
 		c.Say = func(string, ...any) {}
 	}
-	a := &auditor{config: c, found: newFindings(mode), window: w, committed: map[string]map[string]map[int32]int64{}}
+	a := &auditor{config: c, found: newFindings(mode), window: w, committed: map[string]map[string]map[int32]int64{}, truncated: map[part]bool{}}
 	if a.log, err = topics.Open(c.Kafka); err != nil {
 		return nil, err
 	}
@@ -136,13 +138,11 @@ func run(ctx context.Context, c Config, w *window) (report *Report, err error) {
 	}
 	dir, err := os.MkdirTemp("", "orderwire-audit-")
 	if err != nil {
-		return nil, fmt.Errorf("keep documents aside: %w", err)
+		return nil, fmt.Errorf("set aside what is read: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	if err := a.makeSpills(dir); err != nil {
-		return nil, err
-	}
-	defer a.closeSpills()
+	a.kept = &spill{dir: dir}
+	defer a.kept.close()
 	disconnect, err := a.documents(ctx)
 	if err != nil {
 		return nil, err
@@ -160,38 +160,26 @@ func run(ctx context.Context, c Config, w *window) (report *Report, err error) {
 		}
 	}
 	a.lag()
+	read := a.progress("events", records(a.bounds))
 	for p := range a.partitions {
-		if err := a.partition(ctx, p); err != nil {
+		if err := a.setAside(ctx, p, read); err != nil {
 			return nil, err
 		}
-		if !a.follows() {
-			c.Say("partition %d of %d: %d events so far", p+1, a.partitions, a.found.Events)
-		}
+	}
+	checked := a.progress("orders checked", int64(a.found.Orders))
+	err = a.kept.each(maxEntries, func(b *bucket) error {
+		orders, err := a.bucket(ctx, b)
+		checked.step(orders)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	a.skipped()
 	if w != nil {
 		w.since = ends
 	}
 	return &a.found.Report, nil
-}
-
-func (a *auditor) makeSpills(dir string) (err error) {
-	if a.keptOrders, err = newSpill[orderDocument](dir, "orders", a.partitions); err != nil {
-		return err
-	}
-	if a.keptReservations, err = newSpill[reservationDocument](dir, "reservations", a.partitions); err != nil {
-		return err
-	}
-	if a.keptShipments, err = newSpill[shipmentDocument](dir, "shipments", a.partitions); err != nil {
-		return err
-	}
-	a.keptAccepted, err = newSpill[string](dir, "accepted", a.partitions)
-	return err
-}
-
-// closeSpills closes what was opened; the files go with their directory.
-func (a *auditor) closeSpills() {
-	_ = errors.Join(a.keptOrders.close(), a.keptReservations.close(), a.keptShipments.close(), a.keptAccepted.close())
 }
 
 // committedOffsets come first of all: what is below them was finished before the documents are read.
@@ -238,21 +226,18 @@ func (a *auditor) documents(ctx context.Context) (disconnect func(), err error) 
 	a.orders, a.reservations = db.Collection("orders"), inventory.Collection("reservations")
 	a.shipments = db.Client().Database(a.config.Databases.Shipping).Collection("shipments")
 
-	var reservations, shipments int
 	reserved := sums{}
-	err = scan(ctx, a.shipments, a.ids(), lean, func(s *storedShipment) error {
-		shipments++
+	shipments, err := scanAll(ctx, a, a.shipments, func(s *storedShipment) error {
 		d := s.document()
-		return a.keptShipments.put(a.home(d.ID), &d)
+		return a.kept.put(&entry{Shipment: &d})
 	})
 	if err != nil {
 		return disconnect, err
 	}
-	err = scan(ctx, a.reservations, a.ids(), lean, func(s *storedReservation) error {
-		reservations++
+	reservations, err := scanAll(ctx, a, a.reservations, func(s *storedReservation) error {
 		reserved.add(s)
 		d := s.document()
-		return a.keptReservations.put(a.home(d.ID), &d)
+		return a.kept.put(&entry{Reservation: &d})
 	})
 	if err != nil {
 		return disconnect, err
@@ -260,21 +245,40 @@ func (a *auditor) documents(ctx context.Context) (disconnect func(), err error) 
 	if err := a.stock(ctx, inventory, reserved); err != nil {
 		return disconnect, err
 	}
-	err = scan(ctx, a.orders, a.ids(), lean, func(s *storedOrder) error {
-		a.found.Orders++
-		if a.found.Orders%100_000 == 0 {
-			a.config.Say("%d orders so far", a.found.Orders)
-		}
+	a.found.Orders, err = scanAll(ctx, a, a.orders, func(s *storedOrder) error {
 		d := s.document()
-		return a.keptOrders.put(a.home(d.ID), &d)
+		return a.kept.put(&entry{Order: &d})
 	})
 	if err != nil {
 		return disconnect, err
 	}
 	if !a.follows() {
-		a.config.Say("%d orders, %d reservations, %d shipments", a.found.Orders, reservations, shipments)
+		a.config.Say("read %d orders, %d reservations, %d shipments", a.found.Orders, reservations, shipments)
 	}
 	return disconnect, a.accepted()
+}
+
+// scanAll hands each document that the audit is about to each, and counts them.
+func scanAll[T any](ctx context.Context, a *auditor, c *mongo.Collection, each func(*T) error) (n int, err error) {
+	read := a.progress(nameOf(c), a.estimate(ctx, c))
+	err = scan(ctx, c, a.ids(), lean, func(doc *T) error {
+		n++
+		read.step(1)
+		return each(doc)
+	})
+	return n, err
+}
+
+// estimate is how many documents scanAll will read, as far as that is known: it is for the eye only.
+func (a *auditor) estimate(ctx context.Context, c *mongo.Collection) int64 {
+	if a.follows() {
+		return int64(len(a.window.only))
+	}
+	n, err := c.EstimatedDocumentCount(ctx)
+	if err != nil {
+		return 0 // reading them will tell why
+	}
+	return n
 }
 
 func (a *auditor) accepted() error {
@@ -287,7 +291,7 @@ func (a *auditor) accepted() error {
 		if id == "" {
 			continue
 		}
-		if err := a.keptAccepted.put(a.home(id), &id); err != nil {
+		if err := a.kept.put(&entry{Accepted: id}); err != nil {
 			return err
 		}
 	}

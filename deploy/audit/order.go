@@ -18,7 +18,7 @@ func (d *dossier) spoken(streams ...int) bool {
 	return slices.ContainsFunc(streams, func(s int) bool { return d.streams[s].base > 0 })
 }
 
-// close checks, order by order, what only shows once all of the partition was read.
+// close checks, order by order, what only shows once all of the bucket was read.
 func (r *reading) close(ctx context.Context) error {
 	var noOrder, noReservation, noShipment []string
 	for _, id := range slices.Sorted(maps.Keys(r.dossiers)) {
@@ -68,7 +68,7 @@ func (r *reading) orphans(ctx context.Context, c *mongo.Collection, ids []string
 	}
 	for _, id := range ids {
 		r.found.check("I12", there[id], func() Violation {
-			return Violation{Order: id, Partition: &r.partition, Document: r.name(c, id), Detail: why}
+			return Violation{Order: id, Partition: &r.dossiers[id].home, Document: r.name(c, id), Detail: why}
 		})
 	}
 	return nil
@@ -131,7 +131,7 @@ func (r *reading) given(id string, d *dossier, document string, of int, e *Envel
 	s := &d.streams[of]
 	topic := topicOf(of)
 	from := int64(1)
-	if r.truncated[topic] {
+	if r.truncated[part{topic, d.home}] {
 		from = s.base
 		switch {
 		case s.base > 0:
@@ -143,12 +143,12 @@ func (r *reading) given(id string, d *dossier, document string, of int, e *Envel
 	}
 	for n := from; n <= own; n++ {
 		r.found.check("I3", s.has(n) || e.waits(topic == events.TopicShipping, n), func() Violation {
-			return Violation{Order: id, Topic: topic, Partition: &r.partition, Document: document, Detail: fmt.Sprintf("its event %d is neither in the log nor in its outbox", n)}
+			return Violation{Order: id, Topic: topic, Partition: &d.home, Document: document, Detail: fmt.Sprintf("its event %d is neither in the log nor in its outbox", n)}
 		})
 	}
 	if r.config.Quiesced && own >= 0 {
 		r.found.check("I3", s.last <= own || s.base == 0, func() Violation {
-			return Violation{Order: id, Topic: topic, Partition: &r.partition, Document: document, Detail: fmt.Sprintf("the log has event %d of it, the document has given out %d only", s.last, own)}
+			return Violation{Order: id, Topic: topic, Partition: &d.home, Document: document, Detail: fmt.Sprintf("the log has event %d of it, the document has given out %d only", s.last, own)}
 		})
 	}
 }
@@ -156,11 +156,11 @@ func (r *reading) given(id string, d *dossier, document string, of int, e *Envel
 func (r *reading) taken(id string, d *dossier, document string, of int, seen int64) {
 	s := &d.streams[of]
 	topic := topicOf(of)
-	if seen == 0 || r.truncated[topic] && (s.base == 0 || seen < s.base) {
+	if seen == 0 || r.truncated[part{topic, d.home}] && (s.base == 0 || seen < s.base) {
 		return
 	}
 	r.found.check("I3", s.has(seen), func() Violation {
-		return Violation{Order: id, Topic: topic, Partition: &r.partition, Document: document, Detail: fmt.Sprintf("it has taken in event %d, which is not in the log", seen)}
+		return Violation{Order: id, Topic: topic, Partition: &d.home, Document: document, Detail: fmt.Sprintf("it has taken in event %d, which is not in the log", seen)}
 	})
 }
 
@@ -168,13 +168,13 @@ func (r *reading) taken(id string, d *dossier, document string, of int, seen int
 func (r *reading) exclusive(id string, d *dossier) {
 	for _, x := range exclusive {
 		r.found.check("I5", d.types&x.a == 0 || d.types&x.b == 0, func() Violation {
-			return Violation{Order: id, Partition: &r.partition, Detail: x.why}
+			return Violation{Order: id, Partition: &d.home, Detail: x.why}
 		})
 	}
 	if v := d.reservation; v != nil {
 		dispatchedInLog := d.types&once[events.ShipmentDispatched] != 0
 		r.found.check("I5", !dispatchedInLog || v.Facts.ends() != ends{released, causeCancelled}, func() Violation {
-			return Violation{Order: id, Partition: &r.partition, Document: r.name(r.reservations, v.ID), Detail: "its shipment was dispatched, and its stock was given back as cancelled"}
+			return Violation{Order: id, Partition: &d.home, Document: r.name(r.reservations, v.ID), Detail: "its shipment was dispatched, and its stock was given back as cancelled"}
 		})
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/orderwire/orderwire/deploy/internal/topics"
 )
 
 // maxListed is how many violations of an invariant are listed; all are counted.
@@ -112,9 +110,9 @@ func (f *findings) check(id string, holds bool, v func() Violation) {
 }
 
 // at starts a violation that a record shows.
-func at(order string, r *topics.Record, document, format string, args ...any) Violation {
+func at(h *heard, document, format string, args ...any) Violation {
 	return Violation{
-		Order: order, Topic: r.Topic, Partition: &r.Partition, Offset: &r.Offset, Document: document,
+		Order: h.Key, Topic: h.Topic, Partition: &h.Partition, Offset: &h.Offset, Document: document,
 		Detail: fmt.Sprintf(format, args...),
 	}
 }

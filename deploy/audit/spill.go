@@ -9,60 +9,142 @@ import (
 	"os"
 )
 
-// spill keeps values by partition in files, so that memory holds one partition's only.
-type spill[T any] struct {
-	files   []*os.File
-	buffers []*bufio.Writer
-	enc     []*gob.Encoder
+// entry is one thing that was read about an order: just one field is set.
+type entry struct {
+	Order       *orderDocument
+	Reservation *reservationDocument
+	Shipment    *shipmentDocument
+	Accepted    string // an order that a client was told is there
+	Letter      *letter
+	Heard       *heard
 }
 
-func newSpill[T any](dir, name string, partitions int32) (*spill[T], error) {
-	s := &spill[T]{}
-	for p := range partitions {
-		f, err := os.CreateTemp(dir, fmt.Sprintf("%s-%d-", name, p))
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("keep documents aside: %w", err), s.close())
-		}
-		b := bufio.NewWriterSize(f, 16<<10)
-		s.files, s.buffers, s.enc = append(s.files, f), append(s.buffers, b), append(s.enc, gob.NewEncoder(b))
+// key is what all entries of one order have in common.
+func (e *entry) key() string {
+	switch {
+	case e.Order != nil:
+		return e.Order.ID
+	case e.Reservation != nil:
+		return e.Reservation.ID
+	case e.Shipment != nil:
+		return e.Shipment.ID
+	case e.Letter != nil:
+		return e.Letter.Key
+	case e.Heard != nil:
+		return e.Heard.Key
+	default:
+		return e.Accepted
 	}
-	return s, nil
 }
 
-func (s *spill[T]) put(partition int32, v *T) error {
-	if err := s.enc[partition].Encode(v); err != nil {
-		return fmt.Errorf("keep documents aside: %w", err)
+const (
+	// fanOut is into how many buckets entries are spilled, and a bucket that is too large once more.
+	fanOut     = 128
+	fanOutBits = 7
+	// maxLevels is how often that is done: what is still too large then is about very few orders, of which memory holds
+	// one dossier each, however much was written about them.
+	maxLevels = 5
+)
+
+// spill keeps entries in files by the hash of their order's id, each file in the order in which they came. So all about
+// an order is in one bucket, and memory holds one bucket's orders only.
+type spill struct {
+	dir     string
+	level   int
+	buckets [fanOut]*bucket
+}
+
+// bucket is one file, made when the first entry comes.
+type bucket struct {
+	file    *os.File
+	buffer  *bufio.Writer
+	enc     *gob.Encoder
+	entries int
+}
+
+func (s *spill) put(e *entry) error {
+	n := hashOf(e.key()) >> (fanOutBits * s.level) % fanOut
+	b := s.buckets[n]
+	if b == nil {
+		f, err := os.CreateTemp(s.dir, fmt.Sprintf("%d-%d-", s.level, n))
+		if err != nil {
+			return fmt.Errorf("set aside what was read: %w", err)
+		}
+		b = &bucket{file: f, buffer: bufio.NewWriterSize(f, 16<<10)}
+		b.enc = gob.NewEncoder(b.buffer)
+		s.buckets[n] = b
+	}
+	b.entries++
+	if err := b.enc.Encode(e); err != nil {
+		return fmt.Errorf("set aside what was read: %w", err)
 	}
 	return nil
 }
 
-// each reads a partition back.
-func (s *spill[T]) each(partition int32, do func(*T)) error {
-	if err := s.buffers[partition].Flush(); err != nil {
-		return fmt.Errorf("keep documents aside: %w", err)
+// each hands over the buckets one after the other, none of which has more than limit entries if more than one order is
+// in it. A bucket's file is gone once it was done. do reads it, wholly or not at all.
+func (s *spill) each(limit int, do func(*bucket) error) error {
+	for n, b := range s.buckets {
+		if b == nil {
+			continue
+		}
+		s.buckets[n] = nil
+		if err := s.one(b, limit, do); err != nil {
+			return err
+		}
 	}
-	f := s.files[partition]
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("read documents back: %w", err)
+	return nil
+}
+
+func (s *spill) one(b *bucket, limit int, do func(*bucket) error) error {
+	defer b.remove()
+	if b.entries <= limit || s.level+1 == maxLevels {
+		return do(b)
 	}
-	dec := gob.NewDecoder(bufio.NewReaderSize(f, 64<<10))
+	finer := &spill{dir: s.dir, level: s.level + 1}
+	defer finer.close()
+	if err := b.read(finer.put); err != nil {
+		return err
+	}
+	b.remove() // now, not only after the finer ones: the disk holds each entry about once
+	return finer.each(limit, do)
+}
+
+// close removes what each has not come to.
+func (s *spill) close() {
+	for _, b := range s.buckets {
+		if b != nil {
+			b.remove()
+		}
+	}
+}
+
+// read hands over the entries of a bucket in the order in which they were put.
+func (b *bucket) read(each func(*entry) error) error {
+	if err := b.buffer.Flush(); err != nil {
+		return fmt.Errorf("set aside what was read: %w", err)
+	}
+	if _, err := b.file.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("read back what was set aside: %w", err)
+	}
+	dec := gob.NewDecoder(bufio.NewReaderSize(b.file, 64<<10))
 	for {
-		v := new(T)
-		err := dec.Decode(v)
+		e := new(entry)
+		err := dec.Decode(e)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read documents back: %w", err)
+			return fmt.Errorf("read back what was set aside: %w", err)
 		}
-		do(v)
+		if err := each(e); err != nil {
+			return err
+		}
 	}
 }
 
-func (s *spill[T]) close() error {
-	var errs []error
-	for _, f := range s.files {
-		errs = append(errs, f.Close())
-	}
-	return errors.Join(errs...)
+// remove may be called twice. That a temporary file stays behind is no reason to fail: its directory is removed, too.
+func (b *bucket) remove() {
+	_ = b.file.Close()
+	_ = os.Remove(b.file.Name())
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/orderwire/orderwire/deploy/internal/topics"
 	events "github.com/orderwire/orderwire/proto-events"
-	"github.com/orderwire/orderwire/proto-events/eventspb"
 )
 
 // The four streams of an order: one source on one topic, numbered 1, 2, 3…
@@ -17,13 +16,14 @@ const (
 	streams
 )
 
-func streamOf(e *events.Event) int {
-	switch {
-	case e.Source() == events.SourceOrderAPI:
+// stream of the event's.
+func (h *heard) stream() int {
+	switch info := h.info(); {
+	case info.Source == events.SourceOrderAPI:
 		return fromOrderAPI
-	case e.Source() == events.SourceShipping:
+	case info.Source == events.SourceShipping:
 		return fromShipping
-	case e.Topic() == events.TopicShipping:
+	case info.Topic == events.TopicShipping:
 		return fromInventoryToShipping
 	default:
 		return fromInventory
@@ -110,15 +110,15 @@ const (
 	releasedFailed    uint16 = 1 << 13
 )
 
-// onceOf gives the bit of a type that comes once, 0 for others.
-func onceOf(e *events.Event) uint16 {
-	if r, ok := e.Data.(*eventspb.Reservation); ok && e.Type == events.StockReleased {
-		if r.GetReleaseCause() == causeFailed {
-			return releasedFailed
-		}
-		return releasedCancelled
+// once gives the bit of a type that comes once, 0 for others.
+func (h *heard) once() uint16 {
+	if h.Type != events.StockReleased {
+		return once[h.Type]
 	}
-	return once[e.Type]
+	if h.Reservation.Cause == causeFailed {
+		return releasedFailed
+	}
+	return releasedCancelled
 }
 
 // exclusive are pairs that one order never has both of.
