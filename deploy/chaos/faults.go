@@ -35,6 +35,7 @@ var kinds = map[string]kind{
 	"F10": {draw: drawDatabase, do: doDatabase},
 	"F11": {draw: drawDuplicates, do: doDuplicates},
 	"F12": {draw: drawPoison, do: doPoison},
+	"F13": {draw: drawSlow, do: doSlow},
 	"F14": {draw: drawHostile, do: doHostile},
 }
 

@@ -49,6 +49,7 @@ func table(out io.Writer, all []result) {
 			sum.Requests, sum.Orders, sum.Events, sum.Pushed, sum.Unavailable, violations)
 	}
 	w.Flush()
+	resources(out, all)
 	recoveries(out, all)
 	for _, r := range all {
 		if r.bad() {

@@ -34,6 +34,7 @@ type result struct {
 	Events      int                  `json:"events"`
 	Pushed      int                  `json:"pushed"`
 	Unavailable int                  `json:"unavailableSeconds"`
+	Resources   map[string]usage     `json:"resources"`       // the most that each service held
 	Recovery    map[string][]float64 `json:"recoverySeconds"` // by fault and variant, of those that nothing overlapped
 	DrainedIn   float64              `json:"drainedInSeconds"`
 	Violations  []violation          `json:"violations"`
@@ -58,6 +59,8 @@ type run struct {
 
 	mu      sync.Mutex
 	windows []window
+	stalls  []window // of the machine
+	sampler *sampler
 }
 
 // calmFor is how long nothing is broken before the end.
@@ -117,6 +120,8 @@ func (r *run) run(ctx context.Context, res *result) error {
 			w.stop()
 		}
 	}()
+	stop := r.observe(ctx)
+	defer stop()
 	r.now("breaking")
 	r.wreck(ctx, plan)
 	r.now("calm")
@@ -149,9 +154,27 @@ func (r *run) start(ctx context.Context) error {
 		}
 		r.watch = append(r.watch, w)
 	}
+	r.sampler = newSampler(r.sys)
+	r.sampler.rest(ctx)
 	r.sys.begin = time.Now()
 	r.load.start(ctx)
 	return nil
+}
+
+// observe watches the services' resources and the machine until the function that it gives is called.
+func (r *run) observe(ctx context.Context) func() {
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	all.Go(func() { r.sampler.run(ctx) })
+	all.Go(func() {
+		if err := r.watchMachine(ctx); err != nil {
+			r.note("the machine is not watched any more: %v", err)
+		}
+	})
+	return func() {
+		cancel()
+		all.Wait()
+	}
 }
 
 // wreck follows the plan until everything is healed.
@@ -209,8 +232,11 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	}
 	known = append(known, r.sys.placed...)
 	all := r.history.all
-	checkHostile(v, r.sys.probes, r.windows)
-	checkAnswers(v, all, r.windows)
+	r.mu.Lock()
+	windows := append(slices.Clone(r.windows), r.stalls...)
+	r.mu.Unlock()
+	checkHostile(v, r.sys.probes, windows)
+	checkAnswers(v, all, windows)
 	checkOrders(v, known, there)
 	rows, err := r.stock(ctx)
 	if err != nil {
@@ -250,6 +276,11 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	for _, p := range r.sys.panics() {
 		v.say("I10", "", "%s", p)
 	}
+	resting, done := context.WithTimeout(ctx, settleWithin)
+	defer done()
+	r.load.http.CloseIdleConnections()
+	checkResources(v, r.sampler.before, r.sampler.after(resting), r.sampler.peaks())
+	res.Resources = r.sampler.peaks()
 	res.Requests, res.Orders, res.Events = len(all), len(there), len(log)
 	res.Unavailable = unavailable(all)
 	res.Recovery = r.recovery()

@@ -53,7 +53,7 @@ func startSystem(ctx context.Context, c config, dir string, note func(string, ..
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, "KAFKA_BROKERS=") || strings.HasPrefix(kv, "MONGODB_URI=") || strings.HasPrefix(kv, "ORDERWIRE_")
 	})
-	env = append(env, "CARRIER_DISPATCH_AFTER=3s", "CARRIER_DELIVER_AFTER=6s", "RATE_LIMIT=0", "LOG_LEVEL=info")
+	env = append(env, "CARRIER_DISPATCH_AFTER=3s", "CARRIER_DELIVER_AFTER=6s", "RATE_LIMIT=0", "LOG_LEVEL=info", "MAX_CONNECTIONS=12000")
 	env = append(env, c.environ...)
 	var err error
 	s.stack, err = stack.Start(ctx, stack.Config{

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCheckResources_FindsWhatIsNotGivenBack(t *testing.T) {
+	before := map[string]usage{"inventory": {RSS: 40, FDs: 30, Goroutines: 60}}
+	for name, c := range map[string]struct {
+		after, peak usage
+		breaks      bool
+	}{
+		"as before":              {usage{60, 30, 60}, usage{100, 3000, 4000}, false},
+		"a pool, kept alive":     {usage{60, 30 + 64 + 16, 60 + 40}, usage{100, 200, 200}, false},
+		"descriptors leak":       {usage{60, 500, 60}, usage{100, 500, 60}, true},
+		"goroutines leak":        {usage{60, 30, 500}, usage{100, 30, 500}, true},
+		"memory without a bound": {usage{60, 30, 60}, usage{mostRSS + 1, 30, 60}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var v verdict
+			checkResources(&v, before, map[string]usage{"inventory": c.after, "inventory-2": {FDs: 9999}}, map[string]usage{"inventory": c.peak})
+			if !c.breaks {
+				require.Empty(t, v.found)
+				return
+			}
+			only(t, v, "I10")
+		})
+	}
+}
+
+func TestRSS_IsThatOfTheProcess(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("SKIP: this system has no /proc")
+	}
+	mb, err := rss(os.Getpid())
+	require.NoError(t, err)
+	require.Positive(t, mb)
+}
