@@ -98,10 +98,17 @@ func asProblem(err error, c echo.Context) *Problem {
 		return bodyTooLarge()
 	case errors.As(err, &he):
 		return fromEcho(he, c)
+	case isGone(err, c):
+		return Unavailable("the request was given up; what was asked for may have happened")
 	case errors.Is(err, context.DeadlineExceeded), mongo.IsTimeout(err), mongo.IsNetworkError(err):
 		return Unavailable("a part of the system did not answer in time; try again")
 	}
 	return &Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "something went wrong here; it is in the log under this request's id"}
+}
+
+// isGone tells whether a route failed because nobody waits for its answer any more.
+func isGone(err error, c echo.Context) bool {
+	return errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
 }
 
 func fromEcho(he *echo.HTTPError, c echo.Context) *Problem {
@@ -133,7 +140,11 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 		}
 		p := asProblem(err, c)
 		if p.Status >= http.StatusInternalServerError {
-			log.Error("a request failed", "request_id", c.Response().Header().Get(echo.HeaderXRequestID),
+			level := slog.LevelError
+			if isGone(err, c) {
+				level = slog.LevelInfo
+			}
+			log.Log(c.Request().Context(), level, "a request failed", "request_id", c.Response().Header().Get(echo.HeaderXRequestID),
 				"method", c.Request().Method, "route", c.Path(), "status", p.Status, "error", err)
 		}
 		if c.Request().Method == http.MethodHead {

@@ -74,6 +74,20 @@ func TestRefusals_AreProblems(t *testing.T) {
 	require.Equal(t, "taken", problem(t, send(e, "GET", "/taken", ""), 409).Code)
 }
 
+// A client that leaves is no failure of ours: no alert is to count it as a 500.
+func TestRefusals_OfAClientThatIsGoneAreNoErrors(t *testing.T) {
+	var log strings.Builder
+	e := web.New(web.Config{}, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry(), noop.NewTracerProvider().Tracer(""))
+	e.GET("/thing", func(c echo.Context) error { return fmt.Errorf("read: %w", c.Request().Context().Err()) })
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/thing", nil))
+	problem(t, w, 503)
+	require.Contains(t, log.String(), "a request failed")
+	require.NotContains(t, log.String(), "ERROR")
+}
+
 func TestRequestID_IsKeptWhereSane(t *testing.T) {
 	e := newEcho(web.Config{})
 	e.GET("/", func(c echo.Context) error { return c.NoContent(204) })
