@@ -14,7 +14,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/orderwire/orderwire/pkg/auth"
-	events "github.com/orderwire/orderwire/proto-events"
 	"github.com/orderwire/orderwire/services/shipping/internal/shipment"
 	"github.com/orderwire/orderwire/services/shipping/internal/store"
 )
@@ -31,7 +30,7 @@ const timeout = 1500 * time.Millisecond
 type shipments interface {
 	Get(ctx context.Context, id string) (*shipment.Shipment, error)
 	List(ctx context.Context, f store.Filter) (page []*shipment.Shipment, more bool, err error)
-	Act(ctx context.Context, id, trace string, step func(*shipment.Shipment) ([]events.Type, error)) (*shipment.Shipment, error)
+	Act(ctx context.Context, id, trace string, step shipment.Step) (*shipment.Shipment, error)
 }
 
 // API answers requests.

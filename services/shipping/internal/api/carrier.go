@@ -7,16 +7,12 @@ import (
 
 	"github.com/orderwire/orderwire/pkg/service"
 	"github.com/orderwire/orderwire/pkg/web"
-	events "github.com/orderwire/orderwire/proto-events"
 	"github.com/orderwire/orderwire/services/shipping/internal/shipment"
 )
 
-// step is what a carrier says of a parcel, done to its shipment.
-type step func(*shipment.Shipment) ([]events.Type, error)
-
 // act takes in what a carrier says. The shipment is looked up before the body is read, so that the order of refusals is
 // that of RFC 9110; whether it is the shipment's turn is decided by the write.
-func act[Body any](a *API, c echo.Context, id string, read func(Body) (step, error)) error {
+func act[Body any](a *API, c echo.Context, id string, read func(Body) (shipment.Step, error)) error {
 	if err := web.QueryOnly(c); err != nil {
 		return err
 	}

@@ -8,5 +8,5 @@ import (
 
 // DeliverShipment notes that the parcel has arrived.
 func (a *API) DeliverShipment(c echo.Context, id ShipmentID) error {
-	return act(a, c, id, func(struct{}) (step, error) { return (*shipment.Shipment).Deliver, nil })
+	return act(a, c, id, func(struct{}) (shipment.Step, error) { return (*shipment.Shipment).Deliver, nil })
 }

@@ -14,7 +14,7 @@ var trackingNumber = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 -]{0,63}$`)
 
 // DispatchShipment notes that the parcel has left.
 func (a *API) DispatchShipment(c echo.Context, id ShipmentID) error {
-	return act(a, c, id, func(body Dispatch) (step, error) {
+	return act(a, c, id, func(body Dispatch) (shipment.Step, error) {
 		number := ""
 		if body.TrackingNumber != nil {
 			if number = *body.TrackingNumber; !trackingNumber.MatchString(number) {

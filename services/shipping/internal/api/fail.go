@@ -9,7 +9,7 @@ import (
 
 // FailShipment notes that the parcel will not arrive.
 func (a *API) FailShipment(c echo.Context, id ShipmentID) error {
-	return act(a, c, id, func(body Failure) (step, error) {
+	return act(a, c, id, func(body Failure) (shipment.Step, error) {
 		if !body.Reason.Valid() {
 			return nil, unprocessable("/reason", "bad_reason", "must be refused or lost")
 		}

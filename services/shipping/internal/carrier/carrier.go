@@ -6,7 +6,6 @@ package carrier
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -24,7 +23,7 @@ const (
 // shipments is what the carrier works on.
 type shipments interface {
 	Due(ctx context.Context, now time.Time, limit int) ([]*shipment.Shipment, error)
-	Act(ctx context.Context, id, trace string, step func(*shipment.Shipment) ([]events.Type, error)) (*shipment.Shipment, error)
+	ActAll(ctx context.Context, steps map[string]shipment.Step) map[string]error
 }
 
 // Carrier acts on what is due.
@@ -70,18 +69,20 @@ func (c *Carrier) runPage(ctx context.Context) (n int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("look for what is due: %w", err)
 	}
-	var errs []error
+	steps := make(map[string]shipment.Step, len(due))
 	for _, s := range due {
-		if _, err := c.shipments.Act(ctx, s.ID, "", leave(s.Status)); err != nil {
-			errs = append(errs, fmt.Errorf("act on what is due: %w", err))
-		}
+		steps[s.ID] = leave(s.Status)
 	}
-	return len(due), errors.Join(errs...)
+	failed := c.shipments.ActAll(ctx, steps)
+	for _, err := range failed { // one of them: most often all fail for one reason
+		return len(due), fmt.Errorf("act on what is due: %d of %d failed: %w", len(failed), len(due), err)
+	}
+	return len(due), nil
 }
 
 // leave is the step out of a state. A shipment that somebody moved on meanwhile is left alone: its next step has a
 // time of its own.
-func leave(from shipment.Status) func(*shipment.Shipment) ([]events.Type, error) {
+func leave(from shipment.Status) shipment.Step {
 	return func(s *shipment.Shipment) ([]events.Type, error) {
 		switch {
 		case s.Status != from:

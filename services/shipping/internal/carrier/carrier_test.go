@@ -78,11 +78,21 @@ func (y *yard) Due(_ context.Context, now time.Time, limit int) ([]*shipment.Shi
 	return all, nil
 }
 
-func (y *yard) Act(_ context.Context, id, _ string, step func(*shipment.Shipment) ([]events.Type, error)) (*shipment.Shipment, error) {
+func (y *yard) ActAll(_ context.Context, steps map[string]shipment.Step) map[string]error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
+	failed := map[string]error{}
+	for id, step := range steps {
+		if err := y.act(id, step); err != nil {
+			failed[id] = err
+		}
+	}
+	return failed
+}
+
+func (y *yard) act(id string, step shipment.Step) error {
 	if err := y.broken[id]; err != nil {
-		return nil, err
+		return err
 	}
 	p := y.parked[id]
 	if y.meddle != nil {
@@ -91,10 +101,10 @@ func (y *yard) Act(_ context.Context, id, _ string, step func(*shipment.Shipment
 	now := p.shipment.Clone()
 	says, err := step(now)
 	if err != nil || len(says) == 0 {
-		return p.shipment, err
+		return err
 	}
 	p.shipment, p.due, p.said = now, timers.Due(now.Status, time.Now()), append(p.said, says...)
-	return now, nil
+	return nil
 }
 
 // status gives the state of a parcel.

@@ -142,6 +142,10 @@ func (s *Shipment) Asks(r *eventspb.Reservation, now time.Time) (says []events.T
 	return says, nil
 }
 
+// Step is one that a carrier takes: it changes the shipment and gives the events that tell of it, none where nothing
+// changes.
+type Step func(*Shipment) ([]events.Type, error)
+
 // Dispatch notes that the parcel has left. The same again changes nothing.
 func (s *Shipment) Dispatch(trackingNumber string) ([]events.Type, error) {
 	switch {

@@ -52,6 +52,39 @@ func TestAct_RefusesAndWritesNothing(t *testing.T) {
 	require.False(t, outbox.IsAway(err))
 }
 
+// A page of what is due is one transaction: each shipment has its event, and one that cannot move keeps no other.
+func TestActAll_MovesEachByItself(t *testing.T) {
+	s := open(t)
+	steps := map[string]shipment.Step{}
+	for range 20 {
+		steps[scheduled(t, s)] = dispatch
+	}
+	stuck, gone := scheduled(t, s), newID()
+	steps[stuck], steps[gone] = (*shipment.Shipment).Deliver, dispatch
+
+	failed := s.ActAll(t.Context(), steps)
+	require.Len(t, failed, 2)
+	var state *shipment.StateError
+	require.ErrorAs(t, failed[stuck], &state)
+	require.ErrorIs(t, failed[gone], shipment.ErrNotFound)
+	check := func() {
+		for id := range steps {
+			switch id {
+			case gone:
+			case stuck:
+				require.EqualValues(t, 1, get(t, s, id).Version)
+			default:
+				d := get(t, s, id)
+				require.EqualValues(t, 2, d.Version)
+				require.Equal(t, []events.Type{events.ShipmentScheduled, events.ShipmentDispatched}, types(outboxOf(t, d)))
+			}
+		}
+	}
+	check()
+	require.Len(t, s.ActAll(t.Context(), steps), 2)
+	check() // the same again writes nothing
+}
+
 // The write is guarded by the version that was read: with somebody faster in between, it is decided again.
 func TestAct_DecidesAgainOnWhatSomebodyElseWrote(t *testing.T) {
 	s := open(t)

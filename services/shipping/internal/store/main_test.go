@@ -100,7 +100,7 @@ func scheduled(tb testing.TB, s *Store) string {
 
 func dispatch(s *shipment.Shipment) ([]events.Type, error) { return s.Dispatch("T-1") }
 
-func act(tb testing.TB, s *Store, id string, step func(*shipment.Shipment) ([]events.Type, error)) *shipment.Shipment {
+func act(tb testing.TB, s *Store, id string, step shipment.Step) *shipment.Shipment {
 	tb.Helper()
 	now, err := s.Act(tb.Context(), id, "", step)
 	require.NoError(tb, err)

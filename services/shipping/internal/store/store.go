@@ -92,7 +92,7 @@ func (s *Store) Fold(ctx context.Context, news map[string][]shipment.News) map[s
 
 // Act lets the carrier act on a shipment, in one guarded write. Where step says nothing, nothing is written. It gives
 // the shipment as it is then, or shipment.ErrNotFound, or the error of step.
-func (s *Store) Act(ctx context.Context, id, trace string, step func(*shipment.Shipment) ([]events.Type, error)) (*shipment.Shipment, error) {
+func (s *Store) Act(ctx context.Context, id, trace string, step shipment.Step) (*shipment.Shipment, error) {
 	var says []events.Type // as the last try decided
 	d, err := s.shipments.Update(ctx, id, func(d *document) error {
 		now := d.shipment().Clone()
@@ -111,6 +111,36 @@ func (s *Store) Act(ctx context.Context, id, trace string, step func(*shipment.S
 	}
 	s.metrics.count(says)
 	return d.shipment(), nil
+}
+
+// ActAll lets the carrier take a step on each of several shipments, in one transaction: however many are overdue, they
+// cost few durable writes. It gives those on which it could not act, and why.
+func (s *Store) ActAll(ctx context.Context, steps map[string]shipment.Step) map[string]error {
+	said := make(map[string][]events.Type, len(steps)) // as the last try decided
+	failed := s.shipments.Apply(ctx, slices.Sorted(maps.Keys(steps)), func(id string, d *document) (*document, error) {
+		delete(said, id)
+		if d == nil {
+			return nil, shipment.ErrNotFound
+		}
+		now := d.shipment().Clone()
+		says, err := steps[id](now)
+		if err != nil {
+			return nil, err
+		}
+		if len(says) == 0 {
+			return nil, outbox.ErrUnchanged
+		}
+		said[id] = says
+		return s.change(d, now, says, "", s.clock())
+	})
+	for id, err := range failed {
+		delete(said, id)
+		failed[id] = fmt.Errorf("shipment %s: %w", id, err)
+	}
+	for _, says := range said {
+		s.metrics.count(says)
+	}
+	return failed
 }
 
 // Get reads one shipment, or gives shipment.ErrNotFound.
