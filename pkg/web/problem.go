@@ -27,6 +27,8 @@ type Problem struct {
 	Allow string `json:"-"`
 	// Challenge goes into WWW-Authenticate.
 	Challenge string `json:"-"`
+	// Cause is for the log, and is not told to clients.
+	Cause error `json:"-"`
 }
 
 // FieldError is one thing that is wrong with a body; Pointer is a JSON pointer (RFC 6901).
@@ -36,7 +38,14 @@ type FieldError struct {
 	Detail  string `json:"detail"`
 }
 
-func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
+func (p *Problem) Error() string {
+	if p.Cause != nil {
+		return p.Code + ": " + p.Cause.Error()
+	}
+	return p.Code + ": " + p.Detail
+}
+
+func (p *Problem) Unwrap() error { return p.Cause }
 
 // ContentTypeProblem is the media type of a Problem.
 const ContentTypeProblem = "application/problem+json"

@@ -74,6 +74,20 @@ func TestRefusals_AreProblems(t *testing.T) {
 	require.Equal(t, "taken", problem(t, send(e, "GET", "/taken", ""), 409).Code)
 }
 
+// The log says why, the answer does not.
+func TestRefusals_KeepTheirCauseForTheLog(t *testing.T) {
+	var log strings.Builder
+	e := web.New(web.Config{}, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry(), noop.NewTracerProvider().Tracer(""))
+	cause := errors.New("a secret of the inside")
+	e.GET("/thing", func(echo.Context) error {
+		return &web.Problem{Status: 503, Code: "unavailable", Detail: "try again", Cause: cause}
+	})
+	w := send(e, "GET", "/thing", "")
+	require.Equal(t, "try again", problem(t, w, 503).Detail)
+	require.NotContains(t, w.Body.String(), "secret")
+	require.Contains(t, log.String(), cause.Error())
+}
+
 // A client that leaves is no failure of ours: no alert is to count it as a 500.
 func TestRefusals_OfAClientThatIsGoneAreNoErrors(t *testing.T) {
 	var log strings.Builder

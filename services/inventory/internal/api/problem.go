@@ -33,7 +33,7 @@ func refuse(err error) error {
 	}
 	if outbox.IsAway(err) {
 		return &web.Problem{
-			Status: http.StatusServiceUnavailable, Code: "unavailable", RetryAfter: retryAfter,
+			Status: http.StatusServiceUnavailable, Code: "unavailable", RetryAfter: retryAfter, Cause: err,
 			Detail: "the database did not answer in time; what was asked for may have happened",
 		}
 	}

@@ -52,7 +52,9 @@ func refuse(err error) error {
 		}
 	}
 	if outbox.IsAway(err) {
-		return answerFor(http.StatusServiceUnavailable, "unavailable", "the database did not answer in time; what was asked for may have happened")
+		away := answerFor(http.StatusServiceUnavailable, "unavailable", "the database did not answer in time; what was asked for may have happened")
+		away.Cause = err
+		return away
 	}
 	return err
 }

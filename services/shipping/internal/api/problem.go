@@ -25,7 +25,7 @@ func refuse(err error) error {
 		return &web.Problem{Status: http.StatusConflict, Code: "shipment_state", Detail: state.Error()}
 	case outbox.IsAway(err):
 		return &web.Problem{
-			Status: http.StatusServiceUnavailable, Code: "unavailable", RetryAfter: retryAfter,
+			Status: http.StatusServiceUnavailable, Code: "unavailable", RetryAfter: retryAfter, Cause: err,
 			Detail: "the database did not answer in time; what was asked for may have happened",
 		}
 	}
