@@ -82,12 +82,12 @@ func New(k kafka.Config, c Config, h Handler, p *kafka.Producer, log *slog.Logge
 // ErrNotJoined says that this member has no assignment at the moment.
 var ErrNotJoined = errors.New("not a member of the consumer group")
 
-// Ready tells whether this member takes part; an assignment without partitions counts.
-func (g *Group) Ready(context.Context) error {
+// Ready tells whether this member takes part, an assignment without partitions counts, and a broker answers.
+func (g *Group) Ready(ctx context.Context) error {
 	if !g.joined.Load() {
 		return ErrNotJoined
 	}
-	return nil
+	return kafka.Ping(ctx, g.brokers, g.sarama)
 }
 
 // Run joins and handles records until ctx ends; then it finishes the batch in flight, commits and leaves. It waits for

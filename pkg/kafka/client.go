@@ -1,7 +1,10 @@
 package kafka
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -17,6 +20,45 @@ func Reach(brokers []string, s *sarama.Config) error {
 		return fmt.Errorf("reach Kafka at %v: %w", brokers, err)
 	}
 	return client.Close()
+}
+
+// Ping tells whether one of the brokers answers before ctx ends. A client's own connections do not tell: with all of them
+// gone sarama keeps a consumer's session for a minute and more, trying again.
+func Ping(ctx context.Context, brokers []string, s *sarama.Config) error {
+	once := *s
+	if deadline, ok := ctx.Deadline(); ok {
+		left := max(time.Until(deadline), time.Millisecond)
+		once.Net.DialTimeout, once.Net.ReadTimeout, once.Net.WriteTimeout = left, left, left
+	}
+	answers := make(chan error, len(brokers))
+	for _, addr := range brokers {
+		go func() { answers <- ping(addr, &once) }()
+	}
+	var errs []error
+	for range brokers {
+		select {
+		case err := <-answers:
+			if err == nil {
+				return nil
+			}
+			errs = append(errs, err)
+		case <-ctx.Done():
+			return fmt.Errorf("no broker has answered: %w", ctx.Err())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func ping(addr string, s *sarama.Config) error {
+	b := sarama.NewBroker(addr)
+	if err := b.Open(s); err != nil {
+		return fmt.Errorf("broker %s: %w", addr, err)
+	}
+	defer b.Close() // nothing is on its way
+	if _, err := b.ApiVersions(&sarama.ApiVersionsRequest{}); err != nil {
+		return fmt.Errorf("broker %s: %w", addr, err)
+	}
+	return nil
 }
 
 // LeaveGroup takes a static member out of its group, so that its partitions move on at once: sarama leaves it in. A
