@@ -280,8 +280,10 @@ func (a *attacker) json() []demand {
 			all = append(all, demand{name: name, body: strings.NewReader(body), want: []int{422}, code: []string{"wrong_type", "unknown_field"}}.at(t))
 		}
 		all = append(all, demand{name: "null", body: strings.NewReader("null"), want: []int{422}}.at(t),
-			demand{name: "another media type", body: strings.NewReader(whole), header: http.Header{"Content-Type": {"text/plain"}},
-				want: []int{415}, code: []string{"unsupported_media_type"}}.at(t))
+			demand{
+				name: "another media type", body: strings.NewReader(whole), header: http.Header{"Content-Type": {"text/plain"}},
+				want: []int{415}, code: []string{"unsupported_media_type"},
+			}.at(t))
 	}
 	return all
 }
@@ -356,12 +358,16 @@ func (a *attacker) numbers() []demand {
 	var all []demand
 	for _, n := range []string{"-1", "0", "9223372036854775808", "1.5", "1e400", "-9223372036854775809", "1001", "1e3", `"7"`, "true", "null"} {
 		body := strings.Replace(string(mustJSON(a.order())), `"quantity":1`, `"quantity":`+n, 1)
-		all = append(all, demand{name: "quantity " + n, body: strings.NewReader(body), want: []int{422},
-			code: []string{"quantity", "out_of_range", "not_an_integer", "wrong_type"}}.at(a.placing()))
+		all = append(all, demand{
+			name: "quantity " + n, body: strings.NewReader(body), want: []int{422},
+			code: []string{"quantity", "out_of_range", "not_an_integer", "wrong_type"},
+		}.at(a.placing()))
 	}
 	for _, n := range []string{"0", "1000001", "-1000001", "9223372036854775808", "1.5", "1e400", `"7"`, "null"} {
-		all = append(all, demand{name: "adjustment " + n, body: strings.NewReader(`{"quantity":` + n + `,"reason":"x"}`), want: []int{422},
-			code: []string{"out_of_range", "not_an_integer", "wrong_type"}}.at(a.adjusting()))
+		all = append(all, demand{
+			name: "adjustment " + n, body: strings.NewReader(`{"quantity":` + n + `,"reason":"x"}`), want: []int{422},
+			code: []string{"out_of_range", "not_an_integer", "wrong_type"},
+		}.at(a.adjusting()))
 	}
 	many := make([]any, 101)
 	for n := range many {
@@ -434,8 +440,10 @@ func (a *attacker) tokens() []demand {
 	}
 	for _, path := range []string{"/metrics", "/readyz", "/debug/pprof/heap"} {
 		for _, service := range stack.Services() {
-			all = append(all, demand{name: "admin on the public port", service: service, method: http.MethodGet, path: path, token: a.operator,
-				header: http.Header{"X-Forwarded-For": {"127.0.0.1"}}, want: []int{404}, code: []string{"not_found"}})
+			all = append(all, demand{
+				name: "admin on the public port", service: service, method: http.MethodGet, path: path, token: a.operator,
+				header: http.Header{"X-Forwarded-For": {"127.0.0.1"}}, want: []int{404}, code: []string{"not_found"},
+			})
 		}
 	}
 	return all
@@ -611,8 +619,10 @@ func (a *attacker) sameKey(ctx context.Context) {
 	other := a.order()
 	other["note"] = "another body"
 	delete(other, "total")
-	a.try(ctx, demand{name: "a key once more with another body", body: bytes.NewReader(mustJSON(other)), want: []int{422},
-		header: http.Header{"Idempotency-Key": {a.key()}}, code: []string{"idempotency_key_reused"}}.at(a.placing()))
+	a.try(ctx, demand{
+		name: "a key once more with another body", body: bytes.NewReader(mustJSON(other)), want: []int{422},
+		header: http.Header{"Idempotency-Key": {a.key()}}, code: []string{"idempotency_key_reused"},
+	}.at(a.placing()))
 }
 
 func (a *attacker) key() string { return fmt.Sprintf("hostile-%d", a.seed) }

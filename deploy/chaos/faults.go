@@ -43,6 +43,7 @@ var kinds = map[string]kind{
 type breaker struct {
 	sys *system
 	dir string
+	bin string // where orderctl is
 }
 
 func (b *breaker) part(name string) (*part, error) {

@@ -37,6 +37,7 @@ type config struct {
 	Table    string        `type:"path" help:"Print the table of such a file, and run nothing."`
 	Controls bool          `help:"Switch each negative control on by itself; each must be found."`
 	Control  []string      `help:"With --controls: these only."`
+	Outage   string        `enum:",broker,database,inventory-database" default:"" help:"Take one part away for a minute under load, and measure: broker, database, inventory-database."`
 	JSON     bool          `help:"Print results as JSON, one a line."`
 	Verbose  bool          `short:"v" help:"Say what is broken, and when."`
 
@@ -109,6 +110,8 @@ func (c config) main(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	switch {
+	case c.Outage != "":
+		return c.outage(ctx, out)
 	case c.Controls:
 		return c.controls(ctx, out)
 	case c.Soak > 0 || len(c.Seeds) > 0:

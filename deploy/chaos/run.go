@@ -179,7 +179,7 @@ func (r *run) observe(ctx context.Context) func() {
 
 // wreck follows the plan until everything is healed.
 func (r *run) wreck(ctx context.Context, plan Plan) {
-	b := &breaker{sys: r.sys, dir: r.dir}
+	b := &breaker{sys: r.sys, dir: r.dir, bin: r.Bin}
 	begin := time.Now()
 	var all sync.WaitGroup
 	for _, i := range plan.Steps {
