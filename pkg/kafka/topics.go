@@ -63,45 +63,76 @@ func EnsureTopics(ctx context.Context, c Config, clientID string, topics ...Topi
 // pause is short while topics are being made, which takes a broker a fraction of a second: a first start waits for it.
 func pause(err error, try int) time.Duration {
 	if errors.Is(err, errTopicsNotThere) {
-		try = 0
+		return 20 * time.Millisecond
 	}
 	return backoff(try, 0)
 }
 
 var errTopicsNotThere = errors.New("topics are not there yet")
 
+// ensureTopics looks once, and asks for all that is missing in one request: a broker takes about as long for many
+// topics as for one.
 func ensureTopics(c Config, clientID string, topics []Topic) error {
 	s, err := base(c, clientID)
 	if err != nil {
 		return err
 	}
 	s.Metadata.Retry.Max = 1 // the loop above is patient, and ends with its context
-	admin, err := sarama.NewClusterAdmin(c.Brokers, s)
+	client, err := sarama.NewClient(c.Brokers, s)
 	if err != nil {
 		return fmt.Errorf("connect to Kafka at %v: %w", c.Brokers, err)
 	}
-	defer admin.Close()
-	have, err := admin.ListTopics()
+	defer client.Close()
+	controller, err := client.Controller()
 	if err != nil {
-		return fmt.Errorf("list topics: %w", err)
+		return fmt.Errorf("find Kafka's controller: %w", err)
 	}
-	created := false
+	missing, err := missingTopics(controller, s.Version, topics)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	made, err := controller.CreateTopics(sarama.NewCreateTopicsRequest(s.Version, missing, s.Admin.Timeout, false))
+	if err != nil {
+		return fmt.Errorf("create topics: %w", err)
+	}
+	for name := range missing {
+		answer := made.TopicErrors[name]
+		switch {
+		case answer == nil:
+			return fmt.Errorf("create topic %s: %w", name, sarama.ErrIncompleteResponse)
+		case answer.Err != sarama.ErrNoError && answer.Err != sarama.ErrTopicAlreadyExists:
+			return fmt.Errorf("create topic %s: %w", name, answer)
+		}
+	}
+	return errTopicsNotThere // look again: creation is not finished when it is answered, and a twin may have been faster
+}
+
+// missingTopics gives those that are not there, and a PartitionsError for one that is there otherwise.
+func missingTopics(controller *sarama.Broker, version sarama.KafkaVersion, topics []Topic) (map[string]*sarama.TopicDetail, error) {
+	wanted, names := map[string]Topic{}, make([]string, 0, len(topics))
 	for _, t := range topics {
-		if h, ok := have[t.Name]; ok {
-			if h.NumPartitions != t.Partitions {
-				return &PartitionsError{t.Name, t.Partitions, h.NumPartitions}
-			}
-			continue
-		}
-		if err := admin.CreateTopic(t.Name, t.detail(), false); err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
-			return fmt.Errorf("create topic %s: %w", t.Name, err)
-		}
-		created = true
+		wanted[t.Name] = t
+		names = append(names, t.Name)
 	}
-	if created { // look again: creation is not finished when it is answered, and a twin may have been faster
-		return errTopicsNotThere
+	request := sarama.NewMetadataRequest(version, names)
+	request.AllowAutoTopicCreation = false
+	answer, err := controller.GetMetadata(request)
+	if err != nil {
+		return nil, fmt.Errorf("look up topics: %w", err)
 	}
-	return nil
+	missing := map[string]*sarama.TopicDetail{}
+	for _, have := range answer.Topics {
+		t := wanted[have.Name]
+		switch partitions := int32(len(have.Partitions)); { //nolint:gosec // a broker's own count
+		case have.Err == sarama.ErrUnknownTopicOrPartition:
+			missing[t.Name] = t.detail()
+		case have.Err != sarama.ErrNoError && have.Err != sarama.ErrLeaderNotAvailable:
+			return nil, fmt.Errorf("look up topic %s: %w", t.Name, have.Err)
+		case partitions != t.Partitions:
+			return nil, &PartitionsError{t.Name, t.Partitions, partitions}
+		}
+	}
+	return missing, nil
 }
 
 func (t Topic) detail() *sarama.TopicDetail {
