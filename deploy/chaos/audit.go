@@ -18,11 +18,44 @@ type auditReport struct {
 	Orders     int `json:"orders"`
 	Events     int `json:"events"`
 	Invariants []struct {
-		ID         string            `json:"id"`
-		Holds      bool              `json:"holds"`
-		Total      int               `json:"total"`
-		Violations []json.RawMessage `json:"violations"`
+		ID         string         `json:"id"`
+		Holds      bool           `json:"holds"`
+		Total      int            `json:"total"`
+		Violations []auditFinding `json:"violations"`
 	} `json:"invariants"`
+}
+
+// auditFinding is one violation as the audit tells it: of an order, of a record of the log, or of a document.
+type auditFinding struct {
+	Order     string `json:"order"`
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	Document  string `json:"document"`
+	Detail    string `json:"detail"`
+}
+
+// auditTold is how many of an invariant's violations are told; all that the audit lists count.
+const auditTold = 5
+
+// add takes over what the audit has found.
+func (v *verdict) add(report auditReport) {
+	for _, i := range report.Invariants {
+		for n, f := range i.Violations {
+			found := violation{Invariant: i.ID, Order: f.Order}
+			where := f.Document
+			if f.Topic != "" {
+				found.record = &coordinates{f.Topic, f.Partition, f.Offset}
+				where = strings.TrimSpace(fmt.Sprintf("%s %s/%d@%d", where, f.Topic, f.Partition, f.Offset))
+			}
+			found.Detail = fmt.Sprintf("audit (%d in all): %s: %s", i.Total, where, f.Detail)
+			if n < auditTold {
+				v.found = append(v.found, found)
+			} else {
+				v.more = append(v.more, found)
+			}
+		}
+	}
 }
 
 func (r auditReport) holds() bool {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,13 +13,49 @@ type violation struct {
 	Invariant string `json:"invariant"`
 	Order     string `json:"order,omitempty"`
 	Detail    string `json:"detail"`
+
+	record *coordinates // in the log
 }
 
 // verdict collects violations.
-type verdict struct{ found []violation }
+type verdict struct {
+	found []violation
+	more  []violation // that need not be told
+}
 
 func (v *verdict) say(invariant, order, format string, args ...any) {
-	v.found = append(v.found, violation{invariant, order, fmt.Sprintf(format, args...)})
+	v.found = append(v.found, violation{Invariant: invariant, Order: order, Detail: fmt.Sprintf(format, args...)})
+}
+
+// foundAfter says for each violated invariant how many orders had been accepted when its first violation could be seen:
+// up to the order that it is of, or up to the last one before its record in the log. Where a violation has neither, all.
+func (v *verdict) foundAfter(accepted map[string]int, log []record) map[string]int {
+	before := map[partition][]record{} // of accepted orders
+	for _, r := range log {
+		if _, ok := accepted[r.Order]; ok {
+			at := partition{r.Topic, r.Partition}
+			before[at] = append(before[at], r)
+		}
+	}
+	first := map[string]int{}
+	for _, f := range slices.Concat(v.found, v.more) {
+		order := f.Order
+		if order == "" && f.record != nil {
+			all := before[partition{f.record.Topic, f.record.Partition}]
+			n, _ := slices.BinarySearchFunc(all, f.record.Offset+1, func(r record, end int64) int { return cmp.Compare(r.Offset, end) })
+			if n > 0 {
+				order = all[n-1].Order
+			}
+		}
+		after := len(accepted)
+		if n, ok := accepted[order]; ok {
+			after = n + 1
+		}
+		if n, ok := first[f.Invariant]; !ok || after < n {
+			first[f.Invariant] = after
+		}
+	}
+	return first
 }
 
 // recoveryGrace is how long after a fault has healed an answer may still say that something is away.

@@ -141,6 +141,7 @@ func checkPoison(v *verdict, poison []coordinates, letters map[coordinates]bool)
 	for _, c := range poison {
 		if !letters[c] {
 			v.say("I9", "", "%s/%d@%d cannot be read, and %s has no dead letter of it", c.Topic, c.Partition, c.Offset, readers[c.Topic])
+			v.found[len(v.found)-1].record = &c
 		}
 	}
 }

@@ -29,6 +29,7 @@ type load struct {
 	stop    chan struct{}
 	wait    sync.WaitGroup
 	pause   time.Duration // between two operations of a client
+	rush    bool          // every order wants some of what is scarce
 }
 
 // worker is one client: a customer who places, changes and cancels its own orders, and an operator who does what
@@ -253,7 +254,7 @@ func (w *worker) place(ctx context.Context) {
 	for _, n := range w.r.Perm(plentySKUs)[:1+w.r.IntN(2)] {
 		body.Items = append(body.Items, item{fmt.Sprintf("plenty-%d", n), 1 + w.r.Int64N(3)})
 	}
-	if w.r.IntN(5) == 0 {
+	if w.r.IntN(5) == 0 || w.rush {
 		body.Items = append(body.Items, item{fmt.Sprintf("scarce-%d", w.r.IntN(scarceSKUs)), 1 + w.r.Int64N(3)})
 	}
 	p := &placed{

@@ -45,7 +45,14 @@ type config struct {
 	label   string   // stands before what a run says
 	commit  string   // that the services were built from
 	drain   time.Duration
-	err     io.Writer
+	// standstill is how long nothing may move until a run is judged; 0: as long as drain.
+	standstill time.Duration
+	// directed runs break what steps say, and draw nothing.
+	directed bool
+	steps    []Injection
+	rush     bool // for what is scarce
+
+	err io.Writer
 }
 
 // errViolated says that a promise was broken; it is told already.

@@ -117,9 +117,14 @@ func distinct(all []result, of func(result) string) []string {
 func allFaults() []string { return slices.SortedFunc(maps.Keys(kinds), byFault) }
 
 // byFault orders names that begin with a fault, F2 before F10.
-func byFault(a, b string) int {
+func byFault(a, b string) int { return byNumber("F%d", a, b) }
+
+// byInvariant orders names that begin with an invariant, I2 before I10.
+func byInvariant(a, b string) int { return byNumber("I%d", a, b) }
+
+func byNumber(format, a, b string) int {
 	number := func(s string) (n int) {
-		fmt.Sscanf(s, "F%d", &n) //nolint:errcheck // what is no fault has the number 0
+		fmt.Sscanf(s, format, &n) //nolint:errcheck // what has none has the number 0
 		return n
 	}
 	return cmp.Or(number(a)-number(b), strings.Compare(a, b))

@@ -38,8 +38,9 @@ type result struct {
 	Recovery    map[string][]float64 `json:"recoverySeconds"` // by fault and variant, of those that nothing overlapped
 	DrainedIn   float64              `json:"drainedInSeconds"`
 	Violations  []violation          `json:"violations"`
-	Error       string               `json:"error,omitempty"` // why nothing could be said
-	Dir         string               `json:"dir,omitempty"`   // kept
+	FoundAfter  map[string]int       `json:"foundAfterOrders,omitempty"` // by invariant, see verdict.foundAfter
+	Error       string               `json:"error,omitempty"`            // why nothing could be said
+	Dir         string               `json:"dir,omitempty"`              // kept
 }
 
 // bad tells whether the run shows a broken promise, or nothing.
@@ -74,6 +75,9 @@ const drainWithin = 90 * time.Second
 // once runs one seed and judges it. An error means that nothing could be said.
 func (c config) once(ctx context.Context, seed uint64) (result, error) {
 	c.Kafka = c.kafkaOf(seed)
+	if c.standstill == 0 {
+		c.standstill = c.drain
+	}
 	res := result{
 		Commit: c.commit, Machine: machine.String(), Began: time.Now().UTC(), Seed: seed, Kafka: c.Kafka,
 		Duration: duration(c.Duration), Rate: c.Rate, Faults: c.Faults,
@@ -108,6 +112,9 @@ func (r *run) run(ctx context.Context, res *result) error {
 		r.sys.stop(ending)
 	}()
 	plan := newPlan(r.seed, r.Duration, r.terrain(r.sys))
+	if r.directed {
+		plan = Plan{Seed: r.seed, Duration: duration(r.Duration), Steps: r.steps}
+	}
 	if err := writeJSON(filepath.Join(r.dir, "plan.json"), plan); err != nil {
 		return err
 	}
@@ -144,6 +151,7 @@ func (r *run) start(ctx context.Context) error {
 	if r.load, err = newLoad(r.sys, r.history, r.seed, r.Clients, r.Rate); err != nil {
 		return err
 	}
+	r.load.rush = r.rush
 	if err := r.load.prepare(ctx); err != nil {
 		return err
 	}
@@ -249,22 +257,17 @@ func (r *run) judge(ctx context.Context, res *result) error {
 			accepted = append(accepted, p.id)
 		}
 	}
-	report, err := r.sys.audit(ctx, r.Bin, r.dir, accepted, time.Until(begin.Add(r.drain)))
+	report, err := r.sys.audit(ctx, r.Bin, r.dir, accepted, min(time.Until(begin.Add(r.drain)), r.standstill))
 	if err != nil {
 		return err
 	}
-	for _, i := range report.Invariants {
-		for n, found := range i.Violations {
-			if n < 5 {
-				v.say(i.ID, "", "audit (%d in all): %s", i.Total, found)
-			}
-		}
-	}
+	v.add(report)
 	res.DrainedIn = time.Since(begin).Seconds()
 	log, err := r.sys.readLog(ctx)
 	if err != nil {
 		return err
 	}
+	whole := slices.Clone(log)
 	log = slices.DeleteFunc(log, func(e record) bool { return r.sys.wrote(e.Topic, e.Partition, e.Offset) })
 	checkLog(v, log)
 	letters, err := r.sys.deadLetters(ctx)
@@ -283,18 +286,27 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	res.Resources = r.sampler.peaks()
 	res.Requests, res.Orders, res.Events = len(all), len(there), len(log)
 	res.Unavailable = unavailable(all)
+	res.FoundAfter = v.foundAfter(r.history.accepted, whole)
 	res.Recovery = r.recovery()
 	return nil
 }
 
-// awaitFinal reads all orders until each one is in a final state, or ctx ends; what was read last counts.
+// awaitFinal reads all orders until each one is in a final state, nothing moves any more, or ctx ends; what was read last
+// counts.
 func (r *run) awaitFinal(ctx context.Context) ([]order, error) {
 	var there []order
 	var err error
+	moved := time.Now()
 	for {
 		var all []order
 		if all, err = r.orders(ctx); err == nil {
+			if !slices.EqualFunc(there, all, func(a, b order) bool { return a.ID == b.ID && a.Status == b.Status }) {
+				moved = time.Now()
+			}
 			there = all
+			if time.Since(moved) > r.standstill {
+				return there, nil
+			}
 			if !slices.ContainsFunc(all, func(o order) bool { return !slices.Contains(finalStates, o.Status) }) {
 				return there, nil
 			}
@@ -359,7 +371,7 @@ func (r *run) checkWatchers(ctx context.Context, log []record) int {
 	total := 0
 	for _, w := range r.watch {
 		var v verdict
-		for end := time.Now().Add(min(r.drain, 20*time.Second)); ; {
+		for end := time.Now().Add(min(r.drain, r.standstill, 20*time.Second)); ; {
 			seen, gaps, err := w.snapshot()
 			v = verdict{}
 			checkWatcher(&v, w.name, w.customer, log, seen)

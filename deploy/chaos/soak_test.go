@@ -99,7 +99,7 @@ func TestTable_NamesWhatWasRunAndWhatWasFound(t *testing.T) {
 		Recovery: map[string][]float64{"F10 kill": {3}},
 	}
 	bad := good
-	bad.Seed, bad.Violations, bad.Dir = 8, []violation{{"I1", "o-1", "it is gone"}}, "/kept"
+	bad.Seed, bad.Violations, bad.Dir = 8, []violation{{Invariant: "I1", Order: "o-1", Detail: "it is gone"}}, "/kept"
 	bad.Recovery = map[string][]float64{"F10 kill": {1, 2}}
 	var out bytes.Buffer
 	table(&out, []result{good, bad})

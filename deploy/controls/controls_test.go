@@ -34,7 +34,7 @@ const root = "../.."
 var guards = map[chaos.Control]guard{
 	chaos.NoDedup:            {"services/inventory", "./internal/store", "^TestApply_ForwardsChanges", database},
 	chaos.MarkOnReceipt:      {"pkg", "./consumer", "^TestSession_Marks", cases},
-	chaos.MarkOutOfOrder:     {"pkg", "./consumer", "^TestSession_Marks", cases},
+	chaos.MarkOutOfOrder:     {"pkg", "./consumer", "^TestSession_MarksNothingBehind", nothing},
 	chaos.ClearBeforeAck:     {"pkg", "./outbox", "^TestRelay$/^(drains|keeps)", database},
 	chaos.PublishBeforeWrite: {"pkg", "./outbox", "^TestWrite_", database},
 	chaos.UnguardedStock:     {"services/inventory", "./internal/store", "^TestApply_TwentyForTheLastItem", database},

@@ -208,6 +208,25 @@ func TestSession_MarksNothingUnfinishedWhateverHappens(t *testing.T) {
 	})
 }
 
+// TestSession_MarksNothingBehindWhatFailed: neither a record that nobody wants, nor one that is fine, nor one that is
+// dead-lettered lets the mark pass an earlier one of its partition that must be tried again.
+func TestSession_MarksNothingBehindWhatFailed(t *testing.T) {
+	for _, behind := range []string{"other", "ok", "bad"} {
+		t.Run(behind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u := newUniverse()
+				defer func() { u.member.stop() }()
+				u.logs[0] = []string{"late", behind}
+				u.read(u.member, 0)
+				u.read(u.member, 0)
+				u.member.work()
+				u.commit()
+				require.Zero(t, u.committed[0], "the first one is unfinished")
+			})
+		})
+	}
+}
+
 func (u *universe) drained() bool {
 	for p, log := range u.logs {
 		if u.committed[p] < int64(len(log)) {
