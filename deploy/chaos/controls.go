@@ -54,7 +54,8 @@ var directed = map[chaos.Control]script{
 		everywhere(3, "F11", "replay", 100, topicOrders), everywhere(4, "F11", "replay", 100, topicShipping))},
 	// What inventory has read cannot be finished while its database is away, and then it dies.
 	chaos.MarkOnReceipt: {length: 6 * seconds, steps: []Injection{
-		step(2, 3, "F7", "cut", 0, inventoryDatabase), step(4, 1.5, "F1", "kill", 0, stack.Inventory)}},
+		step(2, 3, "F7", "cut", 0, inventoryDatabase), step(4, 1.5, "F1", "kill", 0, stack.Inventory),
+	}},
 	// Inventory's database is slow, so its batches are long, and then away: in each partition of the batch that fails there
 	// are orders, and behind them a record that is nobody's business and cannot fail.
 	chaos.MarkOutOfOrder: {length: 13 * seconds, steps: slices.Concat(
@@ -64,7 +65,8 @@ var directed = map[chaos.Control]script{
 		[]Injection{step(6, 6.5, "F7", "cut", 0, inventoryDatabase)})},
 	// What is sent while the broker is away is sent in vain, if order-api dies before it is back.
 	chaos.ClearBeforeAck: {length: 6 * seconds, steps: []Injection{
-		step(2, 3, "F7", "cut", 0, firstBroker), step(4, 0.5, "F1", "kill", 0, stack.OrderAPI)}},
+		step(2, 3, "F7", "cut", 0, firstBroker), step(4, 0.5, "F1", "kill", 0, stack.OrderAPI),
+	}},
 	// Orders are refused while the database is away, and the broker is there.
 	chaos.PublishBeforeWrite: {length: 5 * seconds, steps: []Injection{step(1, 2, "F7", "cut", 0, ordersDatabase)}},
 	// Two instances find a batch each that wants more than the last of a row, and much can happen between what is read
@@ -72,7 +74,8 @@ var directed = map[chaos.Control]script{
 	chaos.UnguardedStock: {length: 12 * seconds, rush: true, steps: []Injection{
 		step(0, 12, "F5", "term", 0, stack.Inventory+"-2"), step(5, 7, "F7", "latency", 40, inventoryDatabase),
 		step(5.5, 2, "F3", "pause", 0, stack.Inventory, stack.Inventory+"-2"),
-		step(9, 2, "F3", "pause", 0, stack.Inventory, stack.Inventory+"-2")}},
+		step(9, 2, "F3", "pause", 0, stack.Inventory, stack.Inventory+"-2"),
+	}},
 	// Nothing needs to be broken.
 	chaos.RandomPartitioner: {length: 3 * seconds},
 	// Inventory is killed before it has committed anything in most partitions.
@@ -84,12 +87,14 @@ var directed = map[chaos.Control]script{
 	// The first of two events is not acknowledged, and the second one is.
 	chaos.TwoInFlight: {length: 8 * seconds, steps: []Injection{
 		step(1.5, 0.5, "F6", "kill", 0, "broker-1"), step(3, 0.5, "F8", "lost-answer", 0, firstBroker),
-		step(4.5, 0.5, "F6", "kill", 0, "broker-1"), step(6, 0.5, "F8", "lost-answer", 0, firstBroker)}},
+		step(4.5, 0.5, "F6", "kill", 0, "broker-1"), step(6, 0.5, "F8", "lost-answer", 0, firstBroker),
+	}},
 	// Between what is read and what is written there is time enough for somebody else.
 	chaos.NoVersionGuard: {length: 6 * seconds, steps: []Injection{step(1, 4, "F7", "latency", 100, ordersDatabase)}},
 	// Inventory finds orders in one batch with their cancellations, and with an update behind those.
 	chaos.TrustType: {length: 7 * seconds, steps: []Injection{
-		step(1, 1.5, "F3", "pause", 0, stack.Inventory), step(4, 1.5, "F3", "pause", 0, stack.Inventory)}},
+		step(1, 1.5, "F3", "pause", 0, stack.Inventory), step(4, 1.5, "F3", "pause", 0, stack.Inventory),
+	}},
 }
 
 const (
@@ -174,7 +179,7 @@ func (c config) control(ctx context.Context, control chaos.Control) caught {
 			return got
 		}
 		broken := c
-		broken.label, broken.environ = string(control)+" on, ", append(hurry, "ORDERWIRE_CONTROL="+string(control))
+		broken.label, broken.environ = string(control)+" on, ", slices.Concat(hurry, []string{"ORDERWIRE_CONTROL=" + string(control)})
 		broken.standstill = controlStandstill
 		if r, err = broken.once(ctx, seed); err != nil {
 			got.err = err
