@@ -214,6 +214,7 @@ func (r *run) inject(ctx context.Context, b *breaker, i Injection) {
 	sleep(ctx, time.Duration(i.For))
 	if heal != nil {
 		heal()
+		r.sys.awaitBackends(ctx)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -210,3 +210,24 @@ func (s *system) allUp(ctx context.Context) error {
 		}
 	}
 }
+
+// startsWithin is how long a broker or the database may take to start.
+const startsWithin = time.Minute
+
+// awaitBackends waits until brokers and database are ready again: a fault lasts until then. On a busy machine a broker
+// takes many seconds to start, and whoever needs it is away for as long. How long a service takes is not waited for.
+func (s *system) awaitBackends(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, startsWithin)
+	defer cancel()
+	isUp := func() bool {
+		for name, p := range s.parts {
+			if (name == "database" || strings.HasPrefix(name, "broker-")) && !p.settled() {
+				return false
+			}
+		}
+		return true
+	}
+	for ctx.Err() == nil && !isUp() {
+		sleep(ctx, 20*time.Millisecond)
+	}
+}
