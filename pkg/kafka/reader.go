@@ -114,11 +114,11 @@ func (r *Reader) Read(ctx context.Context, from map[Partition]int64, take func([
 	}
 }
 
-// refresh waits a little and asks who leads the partitions now.
+// refresh waits a little and asks who leads the partitions now. It gives why ctx has ended, where it has.
 func (r *Reader) refresh(ctx context.Context, next map[Partition]int64, try int) error {
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case <-time.After(backoff(try, 0)):
 	}
 	topics := map[string]bool{}
@@ -130,7 +130,7 @@ func (r *Reader) refresh(ctx context.Context, next map[Partition]int64, try int)
 			r.log.Debug("refresh metadata", "topic", topic, "error", err)
 		}
 	}
-	return ctx.Err()
+	return context.Cause(ctx)
 }
 
 // stopError is an error that ends a read; any other ends a round.

@@ -92,7 +92,10 @@ func TestReader_ReadsFromAnyOffsetOfARealLog(t *testing.T) {
 	require.ErrorAs(t, err, &cut)
 	require.Equal(t, kafka.OutOfRangeError{Partition: one, Offset: 100}, *cut)
 
-	short, cancel := context.WithCancel(t.Context())
-	err = reader.Read(short, newest, func([]kafka.Chunk) error { cancel(); return nil })
+	short, cancel := context.WithCancelCause(t.Context())
+	err = reader.Read(short, newest, func([]kafka.Chunk) error { cancel(nil); return nil })
 	require.ErrorIs(t, err, context.Canceled)
+	short, cancel = context.WithCancelCause(t.Context())
+	err = reader.Read(short, newest, func([]kafka.Chunk) error { cancel(enough); return nil })
+	require.ErrorIs(t, err, enough, "the notifier looks at the topics again, and does not begin anew")
 }
