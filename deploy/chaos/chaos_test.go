@@ -1,21 +1,38 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/orderwire/orderwire/deploy/stack"
 )
+
+// binaries are built by the first test that asks for them, and gone when all are done.
+var binaries struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	os.RemoveAll(binaries.dir)
+	os.Exit(code)
+}
 
 // TestChaos breaks a whole Orderwire for half a minute, with all faults mixed, and it keeps its promises.
 func TestChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIP: it takes a minute")
 	}
-	c := testConfig(t)
+	c := testConfig(t, stack.KafkaFake)
 	c.Seed, c.Duration, c.Faults, c.Verbose = 11, 30*time.Second, allFaults(), true
 	r, err := c.once(t.Context(), c.Seed)
 	require.NoError(t, err)
@@ -24,21 +41,37 @@ func TestChaos(t *testing.T) {
 	require.NotZero(t, r.Pushed)
 }
 
-func testConfig(t *testing.T) config {
+// testConfig is that of a run on the kind of broker; a test that cannot have it skips itself.
+func testConfig(t *testing.T, kafka string) config {
 	t.Helper()
-	c := config{Kafka: "kfake", Clients: 16, Rate: 40, Bin: t.TempDir(), drain: drainWithin, err: t.Output()}
 	if _, err := exec.LookPath("mongod"); err != nil {
 		cache, err := os.UserCacheDir()
 		require.NoError(t, err)
 		found, err := filepath.Glob(filepath.Join(cache, "orderwire", "secantus-*", "bin", "secantusd-rs"))
 		require.NoError(t, err)
 		if len(found) == 0 {
-			if os.Getenv("REQUIRE_BACKENDS") == "1" {
-				t.Fatal("REQUIRE_BACKENDS=1: no durable database is here: make mongodb")
-			}
-			t.Skip("SKIP: no durable database is here: make mongodb")
+			missing(t, "no durable database is here: make mongodb")
 		}
 	}
-	require.NoError(t, build(t.Context(), c.Bin))
-	return c
+	if kafka != stack.KafkaFake {
+		if _, err := exec.LookPath("java"); err != nil {
+			missing(t, "Apache Kafka needs java")
+		}
+	}
+	binaries.once.Do(func() {
+		binaries.dir, binaries.err = os.MkdirTemp("", "chaos-bin-") //nolint:usetesting // other tests use them, too
+		if binaries.err == nil {
+			binaries.err = build(context.WithoutCancel(t.Context()), binaries.dir)
+		}
+	})
+	require.NoError(t, binaries.err)
+	return config{Kafka: kafka, Clients: 16, Rate: 40, Bin: binaries.dir, drain: drainWithin, err: t.Output()}
+}
+
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("REQUIRE_BACKENDS") == "1" {
+		t.Fatal("REQUIRE_BACKENDS=1: " + what)
+	}
+	t.Skip("SKIP: " + what)
 }
