@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -35,22 +33,15 @@ func (s *system) readLog(ctx context.Context) ([]record, error) {
 	return all, err
 }
 
-// deadLetters gives the coordinates of the records that have one where the harness's poison must get one.
-func (s *system) deadLetters(ctx context.Context) (map[coordinates]bool, error) {
-	letters := map[coordinates]bool{}
-	return letters, s.readTopics(ctx, slices.Sorted(maps.Values(readers)), func(r *kgo.Record) {
-		var c coordinates
-		for _, h := range r.Headers {
-			switch h.Key {
-			case "dlq-topic":
-				c.Topic = string(h.Value)
-			case "dlq-partition":
-				fmt.Sscan(string(h.Value), &c.Partition) //nolint:errcheck // what is no number matches nothing
-			case "dlq-offset":
-				fmt.Sscan(string(h.Value), &c.Offset) //nolint:errcheck // what is no number matches nothing
-			}
-		}
-		letters[c] = true
+// deadLetters gives all there are.
+func (s *system) deadLetters(ctx context.Context) (map[grave]bool, error) {
+	letters := map[grave]bool{}
+	return letters, s.readTopics(ctx, graveyards, func(r *kgo.Record) {
+		g := grave{letters: r.Topic}
+		g.Topic = header(r, "dlq-topic")
+		fmt.Sscan(header(r, "dlq-partition"), &g.Partition) //nolint:errcheck // what is no number matches nothing
+		fmt.Sscan(header(r, "dlq-offset"), &g.Offset)       //nolint:errcheck // what is no number matches nothing
+		letters[g] = true
 	})
 }
 

@@ -277,6 +277,7 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	}
 	checkPoison(v, r.sys.poison, letters)
 	res.Pushed = r.checkWatchers(ctx, log)
+	v.found = append(v.found, r.sys.found.found...)
 	for _, p := range r.sys.panics() {
 		v.say("I10", "", "%s", p)
 	}
@@ -374,6 +375,7 @@ func (r *run) checkWatchers(ctx context.Context, log []record) int {
 		var v verdict
 		for end := time.Now().Add(min(r.drain, r.standstill, 20*time.Second)); ; {
 			seen, gaps, err := w.snapshot()
+			seen = slices.DeleteFunc(seen, func(p pushed) bool { return r.sys.ownOrders[p.Order] })
 			v = verdict{}
 			checkWatcher(&v, w.name, w.customer, log, seen)
 			for _, g := range gaps {

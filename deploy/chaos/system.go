@@ -37,9 +37,11 @@ type system struct {
 
 	ownMu      sync.Mutex
 	ownRecords map[coordinates]bool
-	poison     []coordinates // of them, those that nobody can read
-	probes     []probe       // what became of hostile requests
-	placed     []*placed     // by faults, not by the load
+	ownOrders  map[string]bool // that were never placed, and of which the log speaks
+	poison     []grave
+	found      verdict   // what faults have seen themselves
+	probes     []probe   // what became of hostile requests
+	placed     []*placed // by faults, not by the load
 
 	parts    map[string]*part
 	ctx      context.Context //nolint:containedctx // the life of the supervisors, which outlive the call that makes them
@@ -49,7 +51,7 @@ type system struct {
 
 // startSystem starts everything with a proxy in each link; dir keeps data and logs.
 func startSystem(ctx context.Context, c config, dir string, note func(string, ...any)) (*system, error) {
-	s := &system{links: newLinks(), parts: map[string]*part{}, ownRecords: map[coordinates]bool{}, note: note}
+	s := &system{links: newLinks(), parts: map[string]*part{}, ownRecords: map[coordinates]bool{}, ownOrders: map[string]bool{}, note: note}
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, "KAFKA_BROKERS=") || strings.HasPrefix(kv, "MONGODB_URI=") || strings.HasPrefix(kv, "ORDERWIRE_")
 	})
@@ -115,6 +117,13 @@ func (s *system) add(name string, u unit, up bool) {
 	}
 	s.parts[name] = p
 	s.watchers.Go(func() { p.supervise(s.ctx, s.note) })
+}
+
+// say notes what a fault has seen itself.
+func (s *system) say(invariant, detail string) {
+	s.ownMu.Lock()
+	defer s.ownMu.Unlock()
+	s.found.say(invariant, "", "%s", detail)
 }
 
 // since is the time of the run's clock.
