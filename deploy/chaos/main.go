@@ -135,18 +135,24 @@ func (c config) main(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// build makes the services with their failpoints, and orderctl, from the sources that this command is run in.
+// build makes the services with their failpoints, and orderctl, from the sources that this command is run in, in a
+// workspace or without one.
 func build(ctx context.Context, dir string) error {
-	work, err := exec.CommandContext(ctx, "go", "env", "GOWORK").Output()
+	out, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", "github.com/orderwire/orderwire/deploy/chaos").Output()
 	if err != nil {
 		return fmt.Errorf("where are the sources: %w", err)
 	}
-	root := filepath.Dir(strings.TrimSpace(string(work)))
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "chaos", "-buildvcs=auto", "-o", dir+string(os.PathSeparator),
-		"./services/order-api", "./services/inventory", "./services/shipping", "./services/notifier", "./deploy/orderctl")
-	cmd.Dir = root
-	if raw, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the services: %w\n%s", err, raw)
+	deploy := filepath.Dir(strings.TrimSpace(string(out)))
+	programs := map[string]string{deploy: "./orderctl"}
+	for _, service := range stack.Services() {
+		programs[filepath.Join(deploy, "..", "services", service)] = "."
+	}
+	for where, program := range programs {
+		cmd := exec.CommandContext(ctx, "go", "build", "-tags", "chaos", "-buildvcs=auto", "-o", dir+string(os.PathSeparator), program)
+		cmd.Dir = where
+		if raw, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", filepath.Base(where), err, raw)
+		}
 	}
 	return nil
 }

@@ -22,11 +22,9 @@ import (
 	"time"
 )
 
-// modules are tested in this order: what others stand on comes first. The black-box tests have a step of their own.
+// modules are tested in this order: what others stand on comes first.
 var modules = []string{
-	"./proto-events/...", "./pkg/...",
-	"./services/order-api/...", "./services/inventory/...", "./services/shipping/...", "./services/notifier/...",
-	"./deploy/...",
+	"proto-events", "pkg", "services/order-api", "services/inventory", "services/shipping", "services/notifier", "deploy",
 }
 
 // Packages with a step of their own: what Orderwire asks of a database comes first, before anything trusts it; what
@@ -77,23 +75,44 @@ func run(ctx context.Context, only string, requireBackends bool, out io.Writer) 
 }
 
 // steps lists what there is to run. It fails when the Go packages cannot even be listed.
+//
+// Each module is tested by itself, as somebody sees it who has no workspace; the black-box tests run what was built in
+// the workspace. So both worlds are seen.
 func steps(ctx context.Context) ([]step, error) {
-	list, err := exec.CommandContext(ctx, "go", append([]string{"list"}, modules...)...).Output()
-	if err != nil {
-		return nil, fmt.Errorf("list packages: %w", err)
-	}
-	packages := slices.DeleteFunc(strings.Fields(string(list)), func(p string) bool { return p == database || p == blackBox })
 	goTest := []string{"go", "test", "-json", "-count=1", "-timeout=15m"}
 	if _, err := exec.LookPath("gcc"); err == nil {
 		goTest = append(goTest, "-race")
 	}
-	return []step{
+	all := []step{
 		{"database", "what Orderwire asks of any MongoDB, on the one that is here", ".", append(slices.Clone(goTest), database), parseGo},
-		{"go", "unit, property and conformance tests of every module", ".", append(goTest, packages...), parseGo},
-		{"e2e", "whole systems from the outside", ".", []string{"go", "test", "-json", "-count=1", "-timeout=30m", blackBox}, parseGo},
-		{"dashboard", "the page's parts", "services/dashboard", []string{"npx", "--no-install", "vitest", "run", "--reporter=tap-flat"}, parseTAP},
-		{"browser", "the page in a real Chromium", "services/dashboard", []string{"node", "--test", "--test-reporter=tap", "browser/page.test.js"}, parseTAP},
-	}, nil
+	}
+	for _, module := range modules {
+		packages, err := list(ctx, module)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, step{
+			"go", "unit, property and conformance tests of " + module + ", alone", module,
+			slices.Concat([]string{"env", "GOWORK=off"}, goTest, packages), parseGo,
+		})
+	}
+	return append(
+		all,
+		step{"e2e", "whole systems from the outside", ".", []string{"go", "test", "-json", "-count=1", "-timeout=30m", blackBox}, parseGo},
+		step{"dashboard", "the page's parts", "services/dashboard", []string{"npx", "--no-install", "vitest", "run", "--reporter=tap-flat"}, parseTAP},
+		step{"browser", "the page in a real Chromium", "services/dashboard", []string{"node", "--test", "--test-reporter=tap", "browser/page.test.js"}, parseTAP},
+	), nil
+}
+
+// list gives a module's packages but those with a step of their own.
+func list(ctx context.Context, module string) ([]string, error) {
+	cmd := exec.CommandContext(ctx, "env", "GOWORK=off", "go", "list", "./...")
+	cmd.Dir = module
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the packages of %s: %w", module, err)
+	}
+	return slices.DeleteFunc(strings.Fields(string(out)), func(p string) bool { return p == database || p == blackBox }), nil
 }
 
 func execute(ctx context.Context, s step, total *result) {
@@ -117,7 +136,7 @@ func execute(ctx context.Context, s step, total *result) {
 	}
 	err = cmd.Wait()
 	if err != nil && total.failed == before.failed {
-		total.fail(s.name, fmt.Sprintf("%s: %v, and no test said why", strings.Join(s.command[:2], " "), err))
+		total.fail(s.name, fmt.Sprintf("%s: %v, and no test said why", s.why, err))
 	}
 	if err == nil && total.passed == before.passed && len(total.skips) == len(before.skips) {
 		total.fail(s.name, "no test ran")
