@@ -110,6 +110,9 @@ func refused(r load.Result) error {
 	for code, n := range r.Refused {
 		codes = append(codes, fmt.Sprintf("%d × %s", n, code))
 	}
+	for code, n := range r.Unknown {
+		codes = append(codes, fmt.Sprintf("%d × %s, to the end", n, code))
+	}
 	if len(codes) == 0 {
 		return nil
 	}

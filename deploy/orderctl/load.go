@@ -18,16 +18,17 @@ type loadCmd struct {
 	Orders   int           `default:"1000" help:"End after so many orders (0: no bound)."`
 	Duration time.Duration `help:"End after this time (0: no bound)."`
 	Items    int           `default:"1" help:"Items an order."`
-	Wait     time.Duration `default:"30s" help:"How long to wait for the last events."`
-	OrderAPI string        `name:"order-api" help:"Place orders here instead of through the gateway."`
-	Notifier string        `help:"Watch here instead of through the gateway."`
+	Wait     time.Duration `default:"30s" help:"How long to ask again for an order without a clear answer, and to wait for the last events."`
+	OrderAPI baseURL       `name:"order-api" help:"Place orders here instead of through the gateway."`
+	Notifier baseURL       `help:"Watch here instead of through the gateway."`
 }
 
-// Run places the orders and prints what was measured. Its exit code is 1 when an order was refused or never seen.
+// Run places the orders and prints what was measured. Its exit code is 1 when an order was refused, unknown to the end
+// or never seen.
 func (c *loadCmd) Run(ctx context.Context, t *terminal) error {
 	conf := load.Config{
 		Clients: c.Clients, Rate: c.Rate, Orders: c.Orders, Duration: c.Duration, Items: c.Items, Wait: c.Wait,
-		OrderAPI: c.OrderAPI, Notifier: c.Notifier,
+		OrderAPI: string(c.OrderAPI), Notifier: string(c.Notifier), Say: t.say,
 	}
 	err := conf.Check()
 	if errors.Is(err, load.ErrConfig) {
@@ -44,7 +45,7 @@ func (c *loadCmd) Run(ctx context.Context, t *terminal) error {
 	if err := c.print(t, result); err != nil {
 		return err
 	}
-	if result.Unseen > 0 || len(result.Refused) > 0 {
+	if result.Unseen > 0 || len(result.Refused) > 0 || len(result.Unknown) > 0 {
 		return exitCode(exitFailed)
 	}
 	return nil
@@ -70,6 +71,12 @@ func (c *loadCmd) print(t *terminal, result load.Result) error {
 	}
 	for code, n := range result.Refused {
 		fmt.Fprintf(t.out, "%d orders not accepted: %s\n", n, code)
+	}
+	for code, n := range result.Unknown {
+		fmt.Fprintf(t.out, "%d orders that may be placed or not: to the end the answer was %s\n", n, code)
+	}
+	if result.Retries > 0 {
+		fmt.Fprintf(t.out, "%d requests were made again, with the same Idempotency-Key\n", result.Retries)
 	}
 	if result.Unseen > 0 {
 		fmt.Fprintf(t.out, "%d accepted orders were not seen scheduled within %s\n", result.Unseen, c.Wait)

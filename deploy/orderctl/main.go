@@ -3,10 +3,12 @@
 //
 // Exit codes: 0 done; 1 failed; 2 used wrongly; 3 refused by Orderwire (the problem is printed); 4 Orderwire cannot be
 // reached or cannot answer now; 130 ended by a second Ctrl-C. `backends` exits with the code of the command it ran.
+// With --json a problem is one object on standard output, too, in the place of the result.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -62,6 +64,7 @@ type terminal struct {
 	in      io.Reader
 	out     io.Writer
 	err     io.Writer
+	json    bool // results are for programs, and so is a refusal
 }
 
 // say tells people about progress, on standard error, so that standard output is for results.
@@ -89,6 +92,11 @@ func run(args, environ []string, in io.Reader, out, errOut io.Writer) int {
 		t.say("orderctl: %v", err)
 		return exitUsage
 	}
+	for _, f := range parsed.Flags() {
+		if f.Name == "json" {
+			t.json, _ = parsed.FlagValue(f).(bool)
+		}
+	}
 	ctx, stop := interruptible()
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
@@ -112,6 +120,9 @@ func (t *terminal) exit(err error) int {
 		return int(told)
 	case errors.As(err, &refused):
 		t.say("orderctl: %v", err)
+		if t.json {
+			_ = json.NewEncoder(t.out).Encode(refused) // whoever cannot be told anything sees the exit code
+		}
 		if refused.Status >= http.StatusInternalServerError {
 			return exitUnreachable
 		}

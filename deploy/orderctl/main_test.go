@@ -97,6 +97,18 @@ func TestExitCodesSayWhatWentWrong(t *testing.T) {
 	require.Equal(t, exitUnreachable, code)
 	require.Contains(t, errOut, "make run starts it")
 
+	code, out, errOut = o.orderctl("order", "place", "nope=2", "--json")
+	require.Equal(t, exitRefused, code)
+	require.JSONEq(t, `{"status":422,"code":"invalid","detail":"no such product","errors":[{"pointer":"/items/0/sku","detail":"unknown"}]}`, out)
+	require.NotEmpty(t, errOut)
+
+	code, _, errOut = orderctl(nil, "order", "list", "--gateway", "nonsense")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "--gateway")
+	code, _, errOut = orderctl(nil, "load", "--notifier", "localhost:8084")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errOut, "--notifier")
+
 	for _, wrong := range [][]string{{"order", "nope"}, {"order", "place", "mug=many"}, {"order", "change", "o-1"}, {"backends"}, {"load", "--orders=0"}} {
 		code, _, errOut = o.orderctl(wrong...)
 		require.Equal(t, exitUsage, code, wrong)
@@ -246,6 +258,22 @@ func TestOrderWatch_ComesBackAfterItsCursorDropsRepeatsAndEndsWithTheOrder(t *te
 	require.Contains(t, out, "stock-reserved")
 	require.Contains(t, out, "delivered")
 	require.Contains(t, errOut, "connection lost")
+	require.Equal(t, 1, strings.Count(errOut, "watching order o-1, waiting for events"), errOut)
+}
+
+func TestStockList_ShowsOnlyWhatTheViewerMaySee(t *testing.T) {
+	o := newOrderwire(t)
+	o.mux.HandleFunc("GET /v1/stock", func(w http.ResponseWriter, r *http.Request) {
+		more := ""
+		if strings.HasSuffix(r.Header.Get("Authorization"), "-true") {
+			more = `,"reserved":2,"shipped":3,"writtenOff":0`
+		}
+		fmt.Fprintf(w, `{"items":[{"sku":"mug","available":7%s}]}`, more)
+	})
+	_, out, errOut := o.orderctl("stock", "list")
+	require.Equal(t, "SKU   AVAILABLE\nmug   7\n", out, errOut)
+	_, out, errOut = o.orderctl("stock", "list", "--operator")
+	require.Regexp(t, `mug +7 +2 +3 +0`, out, errOut)
 }
 
 func TestOrderWatch_ARefusalEndsIt(t *testing.T) {

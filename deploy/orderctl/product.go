@@ -34,7 +34,7 @@ type productListCmd struct{ remote }
 
 // Run prints the price list.
 func (c *productListCmd) Run(ctx context.Context, t *terminal) error {
-	all, err := client.List[product](ctx, client.New(c.Gateway, c.Token), "/v1/products", nil, 0)
+	all, err := client.List[product](ctx, client.New(string(c.Gateway), c.Token), "/v1/products", nil, 0)
 	if err != nil {
 		return err
 	}

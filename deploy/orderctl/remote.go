@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -14,16 +15,28 @@ const defaultGateway = "http://127.0.0.1:8080"
 
 // remote is what every command that speaks to a running Orderwire takes.
 type remote struct {
-	Gateway  string `env:"ORDERWIRE_URL" default:"http://127.0.0.1:8080" help:"Where Orderwire is (${env})."`
-	Token    string `env:"ORDERWIRE_TOKEN" help:"Bearer token (${env}). Without one, a development login is asked for it."`
-	As       string `default:"demo" placeholder:"CUSTOMER" help:"Customer to be at a development login."`
-	Operator bool   `help:"Be an operator at a development login."`
-	JSON     bool   `help:"Print JSON."`
+	Gateway  baseURL `env:"ORDERWIRE_URL" default:"http://127.0.0.1:8080" help:"Where Orderwire is (${env})."`
+	Token    string  `env:"ORDERWIRE_TOKEN" help:"Bearer token (${env}). Without one, a development login is asked for it."`
+	As       string  `default:"demo" placeholder:"CUSTOMER" help:"Customer to be at a development login."`
+	Operator bool    `help:"Be an operator at a development login."`
+	JSON     bool    `help:"Print JSON."`
+}
+
+// baseURL is where a server is. kong names the flag where Validate refuses it.
+type baseURL string
+
+// Validate takes http and https with a host.
+func (b baseURL) Validate() error {
+	u, err := url.Parse(string(b))
+	if b != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		return fmt.Errorf("%q is no address like %s", string(b), defaultGateway)
+	}
+	return nil
 }
 
 // connect gives a client with a token: the given one, or one of the development login.
 func (r *remote) connect(ctx context.Context, operator bool) (*client.Client, error) {
-	c := client.New(r.Gateway, r.Token)
+	c := client.New(string(r.Gateway), r.Token)
 	if c.Token != "" {
 		return c, nil
 	}

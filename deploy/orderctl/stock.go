@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/orderwire/orderwire/deploy/internal/client"
@@ -22,7 +23,7 @@ type stockLevel struct {
 
 // stockCmd is what there is.
 type stockCmd struct {
-	List   stockListCmd   `cmd:"" help:"What there is."`
+	List   stockListCmd   `cmd:"" help:"What there is; with --operator what is reserved, shipped and written off, too."`
 	Adjust stockAdjustCmd `cmd:"" help:"Add to the stock of a SKU, or take away from it (operator)."`
 }
 
@@ -30,7 +31,7 @@ type stockListCmd struct{ remote }
 
 // Run prints the stock.
 func (c *stockListCmd) Run(ctx context.Context, t *terminal) error {
-	api := client.New(c.Gateway, c.Token)
+	api := client.New(string(c.Gateway), c.Token)
 	if c.Operator {
 		var err error
 		if api, err = c.connect(ctx, true); err != nil {
@@ -44,14 +45,27 @@ func (c *stockListCmd) Run(ctx context.Context, t *terminal) error {
 	if c.JSON {
 		return t.printJSON(all)
 	}
-	rows := [][]string{{"SKU", "AVAILABLE", "RESERVED", "SHIPPED", "WRITTEN OFF"}}
-	for _, s := range all {
-		rows = append(rows, []string{s.SKU, strconv.FormatInt(s.Available, 10), count(s.Reserved), count(s.Shipped), count(s.WrittenOff)})
-	}
-	return t.table(rows)
+	return t.table(stockRows(all))
 }
 
-// count shows a number that may be hidden.
+// stockRows leaves the columns out that only operators see, where they are not there.
+func stockRows(all []stockLevel) [][]string {
+	rows := [][]string{{"SKU", "AVAILABLE"}}
+	isOperator := slices.ContainsFunc(all, func(s stockLevel) bool { return s.Reserved != nil })
+	if isOperator {
+		rows[0] = append(rows[0], "RESERVED", "SHIPPED", "WRITTEN OFF")
+	}
+	for _, s := range all {
+		row := []string{s.SKU, strconv.FormatInt(s.Available, 10)}
+		if isOperator {
+			row = append(row, count(s.Reserved), count(s.Shipped), count(s.WrittenOff))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// count shows a number that may be missing.
 func count(n *int64) string {
 	if n == nil {
 		return "-"

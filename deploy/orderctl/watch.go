@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/orderwire/orderwire/deploy/internal/client"
@@ -44,16 +45,33 @@ func (c *orderWatchCmd) Run(ctx context.Context, t *terminal) error {
 	if c.After != "" {
 		query.Set("after", c.After)
 	}
+	what := "all that " + c.viewer() + " may see"
+	if c.ID != "" {
+		what = "order " + c.ID
+	}
 	follow := client.Stream{
 		API: api, Query: query,
-		Lost:   func(err error) { t.say("connection lost, coming back: %v", err) },
-		Handle: func(e *client.Event, raw []byte) error { return c.show(t, e, raw) },
+		Connected: sync.OnceFunc(func() { t.say("watching %s, waiting for events (Ctrl-C ends it)", what) }),
+		Lost:      func(err error) { t.say("connection lost, coming back: %v", err) },
+		Handle:    func(e *client.Event, raw []byte) error { return c.show(t, e, raw) },
 	}
 	err = follow.Run(ctx)
 	if errors.Is(err, errEnough) || errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// viewer names who watches, as far as it is known here.
+func (c *orderWatchCmd) viewer() string {
+	switch {
+	case c.Token != "":
+		return "the token's owner"
+	case c.Operator:
+		return "an operator"
+	default:
+		return c.As
+	}
 }
 
 // show prints one event, and ends the stream with the order that is watched.

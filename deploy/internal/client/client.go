@@ -16,14 +16,15 @@ import (
 
 // Problem is a refusal (RFC 9457).
 type Problem struct {
-	Title  string `json:"title"`
+	Type   string `json:"type,omitempty"`
+	Title  string `json:"title,omitempty"`
 	Status int    `json:"status"`
 	Code   string `json:"code"`
-	Detail string `json:"detail"`
+	Detail string `json:"detail,omitempty"`
 	Errors []struct {
 		Pointer string `json:"pointer"`
 		Detail  string `json:"detail"`
-	} `json:"errors"`
+	} `json:"errors,omitempty"`
 }
 
 func (p *Problem) Error() string {

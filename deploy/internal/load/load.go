@@ -3,6 +3,10 @@
 // In a closed loop each client places its next order when the last one is answered. In an open loop orders are due at
 // a rate, whatever the answers do, and each one is measured from the moment when it was due, so that a stall shows in
 // full. Watcher and clients live in one process, so all times are of one clock.
+//
+// No answer and an answer of 5xx say nothing about an order: it is asked for again with the same Idempotency-Key until
+// that is known, for as long as Config.Wait. What is still unknown then is counted as such, neither as accepted nor as
+// refused.
 package load
 
 import (
@@ -32,8 +36,10 @@ type Config struct {
 	Duration time.Duration
 	// Items an order, 1 to 100.
 	Items int
-	// Wait is how long to wait for the watcher's connection, and for the last events.
+	// Wait is how long to wait for the watcher's connection, for an order's answer, and for the last events.
 	Wait time.Duration
+	// Say tells of progress every few seconds; may be nil.
+	Say func(format string, args ...any)
 	// OrderAPI and Notifier are base URLs to use instead of Operator's; may be empty.
 	OrderAPI, Notifier string
 }
@@ -53,6 +59,8 @@ func (c *Config) Check() error {
 type Result struct {
 	Accepted    int            `json:"accepted"`
 	Refused     map[string]int `json:"refused"` // by code
+	Unknown     map[string]int `json:"unknown"` // by the last answer: whether they are placed was never said
+	Retries     int            `json:"retries"` // requests that were made again, because the one before said nothing
 	Seconds     float64        `json:"seconds"`
 	PerSecond   float64        `json:"acceptedPerSecond"`
 	Through     float64        `json:"scheduledPerSecond"` // from the first request to the last shipment-scheduled
@@ -70,6 +78,10 @@ const (
 	customers = 16
 	// maxUnseenIDs is how many a result names.
 	maxUnseenIDs = 5
+	// sayEvery is how often a load says how far it is.
+	sayEvery = 5 * time.Second
+	// tidyTimeout is how long putting things back may take.
+	tidyTimeout = 10 * time.Second
 )
 
 // Run places the orders and waits for their events. Refused and unseen orders are in the result, not in the error,
@@ -79,9 +91,13 @@ func Run(ctx context.Context, c Config) (Result, error) {
 		return Result{}, err
 	}
 	r := &run{
-		Config: c, id: uuid.NewString()[:8], orders: map[string]*timing{}, refused: map[string]int{},
+		Config: c, id: uuid.NewString()[:8], orders: map[string]*timing{}, refused: map[string]int{}, unknown: map[string]int{},
 		ready: make(chan struct{}), complete: make(chan struct{}),
 	}
+	if r.Say == nil {
+		r.Say = func(string, ...any) {}
+	}
+	defer r.tidy(context.WithoutCancel(ctx))
 	if err := r.stock(ctx); err != nil {
 		return Result{}, err
 	}
@@ -103,9 +119,11 @@ func Run(ctx context.Context, c Config) (Result, error) {
 		return Result{}, fmt.Errorf("watch: %w", err)
 	}
 	begin := time.Now()
+	saying := r.startSaying()
 	r.place(ctx)
 	took := time.Since(begin)
 	r.awaitEvents(ctx, w)
+	saying()
 	if err := w.stop(); err != nil && !errors.Is(err, context.Canceled) {
 		return Result{}, fmt.Errorf("watch: %w", err)
 	}
@@ -126,6 +144,8 @@ type run struct {
 	mu          sync.Mutex
 	orders      map[string]*timing // by id; an event may come before the answer
 	refused     map[string]int
+	unknown     map[string]int
+	retries     int
 	connections int
 	lost        error // why the watcher's last connection is gone
 	scheduled   int
@@ -140,21 +160,76 @@ func (r *run) customer(n int) string { return fmt.Sprintf("load-%s-%d", r.id, n)
 
 func (r *run) sku(n int) string { return fmt.Sprintf("load-%d", n) }
 
+// lent is how many of each product a load puts into the stock, and takes away again as far as it did not order them.
+const lent = 1_000_000
+
 // stock makes sure that products are there and last.
 func (r *run) stock(ctx context.Context) error {
 	for n := range r.Items {
-		sku := r.sku(n)
+		product := "/v1/products/" + r.sku(n)
 		body := map[string]any{"name": "Load test", "unitPrice": map[string]any{"amount": 100, "currency": "EUR"}}
-		if _, err := r.Operator.Call(ctx, http.MethodPut, "/v1/products/"+sku, nil, body, nil); err != nil {
-			return fmt.Errorf("product %s: %w", sku, err)
+		if err := r.known(ctx, r.Operator, http.MethodPut, product, "", body, nil); err != nil {
+			return fmt.Errorf("product %s: %w", r.sku(n), err)
 		}
-		body = map[string]any{"quantity": 1_000_000, "reason": "load test"}
-		key := http.Header{"Idempotency-Key": {r.id}}
-		if _, err := r.Operator.Call(ctx, http.MethodPost, "/v1/stock/"+sku+"/adjustments", key, body, nil); err != nil {
-			return fmt.Errorf("stock of %s: %w", sku, err)
+		if err := r.adjust(ctx, n, lent, r.id); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (r *run) adjust(ctx context.Context, n, quantity int, key string) error {
+	path := "/v1/stock/" + r.sku(n) + "/adjustments"
+	body := map[string]any{"quantity": quantity, "reason": "load test " + r.id}
+	if err := r.known(ctx, r.Operator, http.MethodPost, path, key, body, nil); err != nil {
+		return fmt.Errorf("stock of %s: %w", r.sku(n), err)
+	}
+	return nil
+}
+
+// tidy takes the products off the price list, so that no shop shows them. It takes what was not ordered out of the
+// stock if the end of all orders is known: then nothing waits for it.
+func (r *run) tidy(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, tidyTimeout)
+	defer cancel()
+	r.mu.Lock()
+	left, isKnown := lent-r.accepted, len(r.unknown) == 0 && r.scheduled == r.accepted
+	r.mu.Unlock()
+	for n := range r.Items {
+		var refused *client.Problem
+		err := r.known(ctx, r.Operator, http.MethodDelete, "/v1/products/"+r.sku(n), "", nil, nil)
+		if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+			continue // nothing was put in
+		}
+		if err == nil && isKnown && left > 0 {
+			err = r.adjust(ctx, n, -left, r.id+"-end")
+		}
+		if err != nil {
+			r.Say("product %s is left behind: %v", r.sku(n), err)
+		}
+	}
+}
+
+// startSaying tells every few seconds how far it is, until the function that it gives is called.
+func (r *run) startSaying() (stop func()) {
+	done := make(chan struct{})
+	var saying sync.WaitGroup
+	saying.Go(func() {
+		ticker := time.NewTicker(sayEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				r.mu.Lock()
+				accepted, scheduled, retries := r.accepted, r.scheduled, r.retries
+				r.mu.Unlock()
+				r.Say("%d orders accepted, %d of them scheduled, %d requests made again", accepted, scheduled, retries)
+			}
+		}
+	})
+	return func() { close(done); saying.Wait() }
 }
 
 // order gives the timing of an order; the caller holds the lock.
@@ -205,7 +280,7 @@ func (r *run) result(begin time.Time, took time.Duration) Result {
 	defer r.mu.Unlock()
 	var answer, created, scheduled []time.Duration
 	last := begin
-	result := Result{Accepted: r.accepted, Refused: r.refused, Seconds: took.Seconds(), Connections: r.connections}
+	result := Result{Accepted: r.accepted, Refused: r.refused, Unknown: r.unknown, Retries: r.retries, Seconds: took.Seconds(), Connections: r.connections}
 	for id, o := range r.orders {
 		if o.answered.IsZero() { // its answer was lost
 			continue

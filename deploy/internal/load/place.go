@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 // place places the orders until a bound is reached.
 func (r *run) place(ctx context.Context) {
+	all := ctx // an order that is under way when the time is over is waited for: it counts
 	if r.Duration > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, r.Duration)
@@ -28,8 +30,7 @@ func (r *run) place(ctx context.Context) {
 				if d.at.IsZero() {
 					d.at = time.Now()
 				}
-				// An order that is under way when the time is over is waited for: it counts.
-				r.one(context.WithoutCancel(ctx), d, body)
+				r.one(all, d, body)
 			}
 		})
 	}
@@ -83,17 +84,17 @@ func (r *run) one(ctx context.Context, d dueOrder, body json.RawMessage) {
 	var o struct {
 		ID string `json:"id"`
 	}
-	_, err := r.customers[d.n%len(r.customers)].Call(ctx, http.MethodPost, "/v1/orders", nil, body, &o)
+	// The key is this order's for good: whichever try was stored, it is stored once.
+	err := r.known(ctx, r.customers[d.n%len(r.customers)], http.MethodPost, "/v1/orders", fmt.Sprintf("%s-%d", r.id, d.n), body, &o)
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err != nil {
-		code := "no answer"
-		var refused *client.Problem
-		if errors.As(err, &refused) {
-			code = fmt.Sprintf("%d %s", refused.Status, refused.Code)
-		}
-		r.refused[code]++
+	switch {
+	case isUnknown(err):
+		r.unknown[codeOf(err)]++
+		return
+	case err != nil:
+		r.refused[codeOf(err)]++
 		return
 	}
 	r.accepted++
@@ -102,4 +103,59 @@ func (r *run) one(ctx context.Context, d dueOrder, body json.RawMessage) {
 	if !seen.scheduled.IsZero() {
 		r.scheduled++
 	}
+}
+
+// The first and the longest pause before a request is made again; each is twice the one before.
+const (
+	firstPause   = 50 * time.Millisecond
+	longestPause = 2 * time.Second
+)
+
+// known makes a request until its answer is known, for at most Wait. Its requests all have the same Idempotency-Key, ""
+// for none. The error says what the last one said.
+func (r *run) known(ctx context.Context, api *client.Client, method, path, key string, body, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, r.Wait)
+	defer cancel()
+	header := http.Header{}
+	if key != "" {
+		header.Set("Idempotency-Key", key)
+	}
+	var last error
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		_, err := api.Call(ctx, method, path, header, body, out)
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		if !isUnknown(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return last
+		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // jitter is no secret
+		}
+		r.mu.Lock()
+		r.retries++
+		r.mu.Unlock()
+	}
+}
+
+// isUnknown tells whether an error leaves open if the request was carried out: there was no answer, or one that speaks
+// of the server only.
+func isUnknown(err error) bool {
+	var answer *client.Problem
+	if errors.As(err, &answer) {
+		return answer.Status >= http.StatusInternalServerError
+	}
+	var none *client.UnreachableError
+	return errors.As(err, &none) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// codeOf names an error in a result.
+func codeOf(err error) string {
+	var answer *client.Problem
+	if errors.As(err, &answer) {
+		return fmt.Sprintf("%d %s", answer.Status, answer.Code)
+	}
+	return "no answer"
 }
