@@ -86,6 +86,24 @@ func TestGap_ALogThatWasCutIsTold(t *testing.T) {
 	late.untilEvents(1)
 }
 
+// A cursor of partitions that are not there was made up: nobody waits for them.
+func TestCursor_OfPartitionsThatAreNotThereIsRefused(t *testing.T) {
+	w := fake(t)
+	n := w.start()
+	token := w.token(someone())
+	made, err := cursor.Parse(n.dial(token, nil).untilType("notifier.subscribed").Cursor)
+	require.NoError(t, err)
+	for _, topic := range []int{0, 1} {
+		up := cursor.Cursor{Lineage: made.Lineage, Next: made.Next.Clone()}
+		up.Next[topic] = append(up.Next[topic], make([]int64, 4096-len(up.Next[topic]))...)
+		query := url.Values{"after": {up.String()}}
+		require.Equal(t, 4400, n.dial(token, query).ends())
+		res := n.get(t.Context(), token, query, "")
+		defer res.Body.Close()
+		require.Equal(t, 400, res.StatusCode)
+	}
+}
+
 // A topic that was deleted and made again: who is connected hears of it, and so does who comes with an older cursor.
 // Nothing of the new log is missed.
 func TestGap_ATopicThatWasMadeAgainIsTold(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/orderwire/orderwire/pkg/kafka"
@@ -103,14 +105,21 @@ func (r *Reading) Close() {
 	r.h.slots <- r.reader
 }
 
-// Bridge takes a client's cursor over to the logs as they are, and gives what it will not see.
+// Bridge takes a client's cursor over to the logs as they are, and gives what it will not see. ErrNoPartition: no
+// notifier has given the cursor.
 func (r *Reading) Bridge(ctx context.Context, at cursor.Cursor) (cursor.Cursor, []Gap, error) {
 	now, err := r.h.seq.Now()
 	if err != nil {
 		return cursor.Cursor{}, nil, err
 	}
-	s := shape{lineage: now.Lineage, counts: counts(now.Next)}
-	to, gaps, err := bridge(ctx, r.reader, s, at, &now.Next)
+	s, err := widen(ctx, r.reader, shape{lineage: now.Lineage, counts: counts(now.Next)}, at)
+	if errors.Is(err, ErrNoPartition) {
+		return cursor.Cursor{}, nil, err
+	}
+	if err != nil {
+		return cursor.Cursor{}, nil, r.failed(fmt.Errorf("compare a cursor with the topics: %w", err))
+	}
+	to, gaps, err := bridge(ctx, r.reader, s, at, now.Next)
 	if err != nil {
 		return cursor.Cursor{}, nil, r.failed(fmt.Errorf("compare a cursor with the logs: %w", err))
 	}
@@ -159,29 +168,65 @@ func (r *Reading) Since(ctx context.Context, t time.Time) (cursor.Cursor, error)
 // errThere ends a read that has reached its end.
 var errThere = errors.New("everything is read")
 
+// errQuiet interrupts a read that gets no further.
+var errQuiet = errors.New("nothing more comes")
+
+// quietFor is for how long a partition may bring nothing before its end is asked for: what is read was there once.
+const quietFor = 5 * time.Second
+
 // Read gives every record from one position up to another, in order in each partition, until steps fails; a call brings
 // what lay together. An OutOfRangeError of package kafka says that something is gone meanwhile: Bridge tells what.
 func (r *Reading) Read(ctx context.Context, from, to cursor.Position, steps func([]Step) error) error {
+	return r.read(ctx, from, to, quietFor, steps)
+}
+
+func (r *Reading) read(ctx context.Context, from, to cursor.Position, quiet time.Duration, steps func([]Step) error) error {
 	open := map[kafka.Partition]int64{} // partitions that are not there yet, and their ends
-	begin := map[kafka.Partition]int64{}
+	next := map[kafka.Partition]int64{}
 	for p, end := range offsets(to) {
-		next, _ := from.At(cursor.Index(p.Topic), int(p.Number))
-		if next < end {
-			begin[p], open[p] = next, end
+		at, _ := from.At(cursor.Index(p.Topic), int(p.Number))
+		if at < end {
+			next[p], open[p] = at, end
 		}
 	}
-	if len(open) == 0 {
-		return nil
+	for len(open) > 0 {
+		err := r.readOpen(ctx, open, next, quiet, steps)
+		switch {
+		case errors.Is(err, errThere):
+		case errors.Is(err, errQuiet):
+			if err := r.stillThere(ctx, open, next); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
 	}
-	err := r.reader.Read(ctx, begin, func(chunks []kafka.Chunk) error {
+	return nil
+}
+
+// readOpen reads the open partitions on from next, until all are there or one of them is quiet for long.
+func (r *Reading) readOpen(ctx context.Context, open, next map[kafka.Partition]int64, quiet time.Duration, steps func([]Step) error) error {
+	begin := map[kafka.Partition]int64{}
+	moved := map[kafka.Partition]time.Time{}
+	for p := range open {
+		begin[p], moved[p] = next[p], time.Now()
+	}
+	return r.reader.Read(ctx, begin, func(chunks []kafka.Chunk) error {
 		for _, c := range chunks {
 			end, ok := open[c.Partition]
-			if !ok || c.Next == begin[c.Partition] {
+			if !ok {
+				continue
+			}
+			if c.Next == next[c.Partition] {
+				if time.Since(moved[c.Partition]) > quiet {
+					return errQuiet
+				}
 				continue
 			}
 			if err := steps(r.steps(c, end)); err != nil {
 				return err
 			}
+			next[c.Partition], moved[c.Partition] = c.Next, time.Now()
 			if c.Next >= end {
 				delete(open, c.Partition)
 			}
@@ -191,10 +236,21 @@ func (r *Reading) Read(ctx context.Context, from, to cursor.Position, steps func
 		}
 		return nil
 	})
-	if errors.Is(err, errThere) {
-		return nil
+}
+
+// stillThere gives an OutOfRangeError for a partition whose log ends now before what is to be read: its end was lost
+// with a leader. A reader of such a log is not told so, it waits.
+func (r *Reading) stillThere(ctx context.Context, open, next map[kafka.Partition]int64) error {
+	newest, err := r.reader.Offsets(ctx, slices.Collect(maps.Keys(open)), kafka.Newest)
+	if err != nil {
+		return r.failed(fmt.Errorf("ask where the logs end: %w", err))
 	}
-	return err
+	for p, end := range open {
+		if newest[p] < end {
+			return &kafka.OutOfRangeError{Partition: p, Offset: next[p]}
+		}
+	}
+	return nil
 }
 
 // steps gives the records before end, and a last step for what is invisible behind them.

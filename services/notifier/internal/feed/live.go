@@ -113,13 +113,14 @@ var errChanged = errors.New("the topics have changed")
 
 // follow reads with one reader until something is wrong with it.
 func (l *Live) follow(ctx context.Context, reader *kafka.Reader) error {
+	var cut *kafka.OutOfRangeError // what the reading before has ended with
 	for {
-		from, err := l.begin(ctx, reader)
+		from, err := l.begin(ctx, reader, cut)
 		if err != nil {
 			return err
 		}
 		err = l.read(ctx, reader, from)
-		var cut *kafka.OutOfRangeError
+		cut = nil
 		if !errors.Is(err, errChanged) && !errors.As(err, &cut) {
 			return err
 		}
@@ -129,7 +130,10 @@ func (l *Live) follow(ctx context.Context, reader *kafka.Reader) error {
 
 // begin looks at the topics and gives the position to read from: the end of each partition the first time, and later
 // where the reading has stopped. What is no longer there is a gap; new partitions and topics are read from their start.
-func (l *Live) begin(ctx context.Context, reader *kafka.Reader) (cursor.Cursor, error) {
+//
+// That a log ends before the position is believed of the partition alone that a fetch found out of range: a leader that
+// was just elected names an end that is too low until its followers have answered it (KIP-207).
+func (l *Live) begin(ctx context.Context, reader *kafka.Reader, cut *kafka.OutOfRangeError) (cursor.Cursor, error) {
 	shape, err := look(ctx, reader)
 	if err != nil {
 		return cursor.Cursor{}, err
@@ -145,7 +149,11 @@ func (l *Live) begin(ctx context.Context, reader *kafka.Reader) (cursor.Cursor, 
 		l.heardAll(at.Next)
 		return at, nil
 	}
-	to, gaps, err := bridge(ctx, reader, shape, at, nil)
+	reached := at.Next.Clone()
+	if cut != nil {
+		reached[cursor.Index(cut.Topic)][cut.Number] = 0
+	}
+	to, gaps, err := bridge(ctx, reader, shape, at, reached)
 	if err != nil {
 		return cursor.Cursor{}, err
 	}
@@ -171,7 +179,11 @@ func (l *Live) read(ctx context.Context, reader *kafka.Reader, from cursor.Curso
 			cancel(errChanged)
 		}
 	})
-	return reader.Read(ctx, offsets(from.Next), l.take)
+	err := reader.Read(ctx, offsets(from.Next), l.take)
+	if errors.Is(context.Cause(ctx), errChanged) { // the reader says no more than that its context has ended
+		return errChanged
+	}
+	return err
 }
 
 // watch looks at the topics now and then; true when they have changed.

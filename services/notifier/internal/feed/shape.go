@@ -2,6 +2,8 @@ package feed
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/orderwire/orderwire/pkg/kafka"
 	"github.com/orderwire/orderwire/services/notifier/internal/cursor"
@@ -69,10 +71,41 @@ func offsets(p cursor.Position) map[kafka.Partition]int64 {
 	return all
 }
 
+// ErrNoPartition says that a cursor names partitions that its topic never had.
+var ErrNoPartition = errors.New("the cursor names partitions that the topic does not have")
+
+// widen makes room for the partitions that a cursor knows and now does not yet: an instance that looked at the topics
+// later may have given it. ErrNoPartition: the topic does not have them either. What does not exist would never be
+// reached, and the cursor would be ahead for good.
+func widen(ctx context.Context, reader *kafka.Reader, now shape, at cursor.Cursor) (shape, error) {
+	isWider := func(s shape) (t int, yes bool) {
+		for t, n := range s.counts {
+			if at.Lineage[t] == s.lineage[t] && len(at.Next[t]) > n {
+				return t, true
+			}
+		}
+		return 0, false
+	}
+	if _, yes := isWider(now); !yes {
+		return now, nil
+	}
+	there, err := look(ctx, reader)
+	if err != nil {
+		return shape{}, err
+	}
+	if there.lineage != now.lineage {
+		return shape{}, errChanged // Live will see it, too
+	}
+	if t, yes := isWider(there); yes {
+		return shape{}, fmt.Errorf("%w: %s has %d, not %d", ErrNoPartition, cursor.Topics[t], there.counts[t], len(at.Next[t]))
+	}
+	return there, nil
+}
+
 // bridge takes a position over to the logs as they are now. What it points to and is gone is a gap; a partition that
 // it does not know begins at its start. Where reached is further than the log's end, which a broker may not know yet,
 // nothing is gone.
-func bridge(ctx context.Context, reader *kafka.Reader, now shape, at cursor.Cursor, reached *cursor.Position) (cursor.Cursor, []Gap, error) {
+func bridge(ctx context.Context, reader *kafka.Reader, now shape, at cursor.Cursor, reached cursor.Position) (cursor.Cursor, []Gap, error) {
 	oldest, err := reader.Offsets(ctx, now.partitions(), kafka.Oldest)
 	if err != nil {
 		return cursor.Cursor{}, nil, err
@@ -81,10 +114,7 @@ func bridge(ctx context.Context, reader *kafka.Reader, now shape, at cursor.Curs
 	if err != nil {
 		return cursor.Cursor{}, nil, err
 	}
-	first, last := now.position(oldest), now.position(newest)
-	if reached != nil {
-		last = last.Max(*reached)
-	}
+	first, last := now.position(oldest), now.position(newest).Max(reached)
 	to := cursor.Cursor{Lineage: now.lineage, Next: at.Next.Clone()}
 	var gaps []Gap
 	for t := range now.counts {

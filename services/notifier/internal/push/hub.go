@@ -183,6 +183,8 @@ func refusal(err error) error {
 			Status: http.StatusServiceUnavailable, Code: "catching_up_is_full", Detail: "too many clients are catching up; try again",
 			RetryAfter: 2 * time.Second,
 		}
+	case errors.Is(err, feed.ErrNoPartition):
+		return badFilter("after: %v", feed.ErrNoPartition)
 	}
 	return err
 }
