@@ -18,7 +18,8 @@ type loadCmd struct {
 	Orders   int           `default:"1000" help:"End after so many orders (0: no bound)."`
 	Duration time.Duration `help:"End after this time (0: no bound)."`
 	Items    int           `default:"1" help:"Items an order."`
-	Wait     time.Duration `default:"30s" help:"How long to ask again for an order without a clear answer, and to wait for the last events."`
+	Wait     time.Duration `default:"30s" help:"How long to wait for the last events."`
+	Patience time.Duration `default:"30s" help:"How long to ask again for an order without a clear answer."`
 	OrderAPI baseURL       `name:"order-api" help:"Place orders here instead of through the gateway."`
 	Notifier baseURL       `help:"Watch here instead of through the gateway."`
 }
@@ -27,7 +28,7 @@ type loadCmd struct {
 // or never seen.
 func (c *loadCmd) Run(ctx context.Context, t *terminal) error {
 	conf := load.Config{
-		Clients: c.Clients, Rate: c.Rate, Orders: c.Orders, Duration: c.Duration, Items: c.Items, Wait: c.Wait,
+		Clients: c.Clients, Rate: c.Rate, Orders: c.Orders, Duration: c.Duration, Items: c.Items, Wait: c.Wait, Patience: c.Patience,
 		OrderAPI: string(c.OrderAPI), Notifier: string(c.Notifier), Say: t.say,
 	}
 	err := conf.Check()

@@ -159,7 +159,7 @@ func TestLoad_AsksAgainForWhatIsUnknown(t *testing.T) {
 func TestLoad_WhatStaysUnknownIsNeitherAcceptedNorRefused(t *testing.T) {
 	l := newLoadTarget(t)
 	l.away = true
-	code, out, errOut := l.orderctl("load", "--orders=2", "--clients=2", "--wait=300ms")
+	code, out, errOut := l.orderctl("load", "--orders=2", "--clients=2", "--wait=300ms", "--patience=300ms")
 	require.Equal(t, exitFailed, code, errOut)
 	require.Contains(t, out, "0 orders accepted")
 	require.Contains(t, out, "2 orders that may be placed or not: to the end the answer was 503 overloaded")

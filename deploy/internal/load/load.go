@@ -5,7 +5,7 @@
 // full. Watcher and clients live in one process, so all times are of one clock.
 //
 // No answer and an answer of 5xx say nothing about an order: it is asked for again with the same Idempotency-Key until
-// that is known, for as long as Config.Wait. What is still unknown then is counted as such, neither as accepted nor as
+// that is known, for as long as Config.Patience. What is still unknown then is counted as such, neither as accepted nor as
 // refused.
 package load
 
@@ -36,8 +36,10 @@ type Config struct {
 	Duration time.Duration
 	// Items an order, 1 to 100.
 	Items int
-	// Wait is how long to wait for the watcher's connection, for an order's answer, and for the last events.
+	// Wait is how long to wait for the watcher's connection, and for the last events.
 	Wait time.Duration
+	// Patience is for how long a request without a clear answer is made again; 0 is 30 s.
+	Patience time.Duration
 	// Say tells of progress every few seconds; may be nil.
 	Say func(format string, args ...any)
 	// OrderAPI and Notifier are base URLs to use instead of Operator's; may be empty.
@@ -77,7 +79,8 @@ const (
 	// customers share the orders, as customers do.
 	customers = 16
 	// maxUnseenIDs is how many a result names.
-	maxUnseenIDs = 5
+	maxUnseenIDs    = 5
+	defaultPatience = 30 * time.Second
 	// sayEvery is how often a load says how far it is.
 	sayEvery = 5 * time.Second
 	// tidyTimeout is how long putting things back may take.
@@ -96,6 +99,9 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	}
 	if r.Say == nil {
 		r.Say = func(string, ...any) {}
+	}
+	if r.Patience == 0 {
+		r.Patience = defaultPatience
 	}
 	defer r.tidy(context.WithoutCancel(ctx))
 	if err := r.stock(ctx); err != nil {

@@ -111,10 +111,10 @@ const (
 	longestPause = 2 * time.Second
 )
 
-// known makes a request until its answer is known, for at most Wait. Its requests all have the same Idempotency-Key, ""
+// known makes a request until its answer is known, for at most Patience. Its requests all have the same Idempotency-Key, ""
 // for none. The error says what the last one said.
 func (r *run) known(ctx context.Context, api *client.Client, method, path, key string, body, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, r.Wait)
+	ctx, cancel := context.WithTimeout(ctx, r.Patience)
 	defer cancel()
 	header := http.Header{}
 	if key != "" {
