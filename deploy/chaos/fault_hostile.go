@@ -308,7 +308,9 @@ func (a *attacker) operators(ctx context.Context) []demand {
 	}
 	for _, query := range []string{"status[$gt]=", "customer[$ne]=x", "%24where=1", "after=%7B%22%24gt%22%3A%22%22%7D", "status=%7B%22%24gt%22%3A%22%22%7D"} {
 		for _, list := range []target{
-			{service: stack.OrderAPI, path: "/v1/orders"}, {service: stack.Inventory, path: "/v1/stock"}, {service: stack.Shipping, path: "/v1/shipments"},
+			{service: stack.OrderAPI, path: "/v1/orders"},
+			{service: stack.Inventory, path: "/v1/stock"},
+			{service: stack.Shipping, path: "/v1/shipments"},
 			{service: stack.Notifier, path: "/v1/events"},
 		} {
 			list.method, list.token = http.MethodGet, a.mallory

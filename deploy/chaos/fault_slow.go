@@ -150,6 +150,9 @@ func (s *slow) neverReads(int) error {
 	return nil
 }
 
+// endlessHeaders is a request whose headers, sent again and again, never end.
+const endlessHeaders = "GET / HTTP/1.1\r\nX: "
+
 // drips sends a header byte by byte; the service must end that, whatever else goes on.
 func (s *slow) drips(number int) error {
 	service := s.service(number)
@@ -160,7 +163,7 @@ func (s *slow) drips(number int) error {
 	begun := time.Now()
 	go func() {
 		for n := 0; ; n++ {
-			if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nX: "[n%20:n%20+1]); err != nil || s.ctx.Err() != nil {
+			if _, err := conn.Write([]byte{endlessHeaders[n%len(endlessHeaders)]}); err != nil || s.ctx.Err() != nil {
 				return
 			}
 			sleep(s.ctx, 500*time.Millisecond)

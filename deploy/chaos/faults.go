@@ -146,9 +146,13 @@ func doRolling(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	return b.downAll(ctx, i.Target, true)
 }
 
-// F5: more and fewer instances of a consumer every 0.5 to 5 s; each one that comes or goes is a rebalance.
+// F5: more and fewer instances of a consumer every 0.5 to 5 s; each one that comes or goes is a rebalance. Half of the
+// time its handlers are slow, because each answer of the database takes its time, so that rebalances meet batches.
 func drawChurn(d *drawer) {
 	service := d.one(stack.OrderAPI, stack.Inventory, stack.Shipping)
+	if how := d.one("quick", "slow"); how == "slow" {
+		d.add(d.from, d.to-d.from, how, 100+d.r.IntN(700), stack.LinkDatabase+"-"+service)
+	}
 	d.every(500*time.Millisecond, 5*time.Second, func(at time.Duration) {
 		spare := fmt.Sprintf("%s-%d", service, 2+d.r.IntN(spareInstances))
 		d.add(at, d.between(500*time.Millisecond, 5*time.Second), d.one("term", "kill"), 0, spare)
@@ -156,6 +160,9 @@ func drawChurn(d *drawer) {
 }
 
 func doChurn(ctx context.Context, b *breaker, i Injection) (func(), error) {
+	if i.Variant == "slow" {
+		return doNetwork(ctx, b, Injection{Variant: "latency", N: i.N, Target: i.Target})
+	}
 	p, err := b.part(i.Target[0])
 	if err != nil {
 		return nil, err

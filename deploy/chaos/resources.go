@@ -155,9 +155,10 @@ func (s *sampler) peaks() map[string]usage {
 	return maps.Clone(s.peak)
 }
 
-// after waits until each instance holds about what it held before the load, or ctx ends, and gives what each holds then.
+// after waits until each instance holds about what it held before the load, but no longer than it may, and gives what each
+// holds then.
 func (s *sampler) after(ctx context.Context) map[string]usage {
-	for {
+	for end := time.Now().Add(settleWithin); ; {
 		now := map[string]usage{}
 		for _, i := range s.instances() {
 			if u, err := s.sample(ctx, i); err == nil {
@@ -166,7 +167,7 @@ func (s *sampler) after(ctx context.Context) map[string]usage {
 		}
 		var v verdict
 		checkResources(&v, s.before, now, nil)
-		if len(v.found) == 0 || ctx.Err() != nil {
+		if len(v.found) == 0 || !time.Now().Before(end) || ctx.Err() != nil {
 			return now
 		}
 		sleep(ctx, time.Second)
@@ -175,10 +176,10 @@ func (s *sampler) after(ctx context.Context) map[string]usage {
 
 // checkResources wants the processes small while they work, and at rest as they were before (I10).
 func checkResources(v *verdict, before, after, peak map[string]usage) {
-	for name, u := range after {
-		was, ok := before[name]
+	for name, was := range before {
+		u, ok := after[name]
 		if !ok {
-			continue // it was not there before the load
+			v.say("I10", "", "%s does not say what it holds at rest", name)
 		}
 		if u.FDs > was.FDs+moreFDs {
 			v.say("I10", "", "%s has %d descriptors open at rest, and had %d before the load", name, u.FDs, was.FDs)

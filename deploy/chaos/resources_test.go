@@ -31,6 +31,12 @@ func TestCheckResources_FindsWhatIsNotGivenBack(t *testing.T) {
 	}
 }
 
+func TestCheckResources_WantsToHearOfEachProcess(t *testing.T) {
+	var v verdict
+	checkResources(&v, map[string]usage{"inventory": {RSS: 40, FDs: 30, Goroutines: 60}}, nil, nil)
+	only(t, v, "I10")
+}
+
 func TestRSS_IsThatOfTheProcess(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("SKIP: this system has no /proc")

@@ -281,10 +281,8 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	for _, p := range r.sys.panics() {
 		v.say("I10", "", "%s", p)
 	}
-	resting, done := context.WithTimeout(ctx, settleWithin)
-	defer done()
 	r.load.http.CloseIdleConnections()
-	checkResources(v, r.sampler.before, r.sampler.after(resting), r.sampler.peaks())
+	checkResources(v, r.sampler.before, r.sampler.after(ctx), r.sampler.peaks())
 	res.Resources = r.sampler.peaks()
 	res.Requests, res.Orders, res.Events = len(all), len(there), len(log)
 	res.Unavailable = unavailable(all)
