@@ -34,7 +34,8 @@ func (u usage) most(o usage) usage {
 // The bounds of I10. At rest a process may hold more than before the load by what it keeps for the next one: a pool of 64
 // connections to the database, and connections that the gateway keeps alive, each with a descriptor and two goroutines.
 const (
-	mostRSS        = 300 // MB, at any time
+	mostRSS        = 200 // MB, at any time, and
+	perDescriptor  = 40  // kB, for each that is open: what a connection costs
 	moreFDs        = 64 + 32
 	moreGoroutines = 2*32 + 16
 	settleWithin   = 40 * time.Second // the gateway lets go of an idle connection after 30 s
@@ -189,7 +190,7 @@ func checkResources(v *verdict, before, after, peak map[string]usage) {
 		}
 	}
 	for service, u := range peak {
-		if u.RSS > mostRSS {
+		if u.RSS > mostRSS+int64(u.FDs)*perDescriptor>>10 {
 			v.say("I10", "", "%s has grown to %d MB", service, u.RSS)
 		}
 	}
