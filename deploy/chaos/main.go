@@ -101,7 +101,12 @@ func (c config) main(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	if c.Bin == "" {
+	if c.Bin != "" {
+		var err error
+		if c.commit, err = commitOf(c.Bin); err != nil {
+			return err
+		}
+	} else {
 		dir, err := os.MkdirTemp("", "chaos-bin-")
 		if err != nil {
 			return err
@@ -110,11 +115,7 @@ func (c config) main(ctx context.Context, out io.Writer) error {
 		if err := build(ctx, dir); err != nil {
 			return err
 		}
-		c.Bin = dir
-	}
-	var err error
-	if c.commit, err = commitOf(c.Bin); err != nil {
-		return err
+		c.Bin, c.commit = dir, commitHere(ctx)
 	}
 	switch {
 	case c.Outage != "":

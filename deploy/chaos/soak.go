@@ -11,9 +11,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+
+	"github.com/orderwire/orderwire/deploy/internal/machine"
 )
 
 // soak runs many seeds, some side by side, and prints a table. A failing one is kept, and does not end it; each result is
@@ -110,13 +114,13 @@ func sideBySide(parallel, n int, do func(int)) {
 	all.Wait()
 }
 
-// commitOf is what the services in a directory were built from; a plus means with changes on top.
+// commitOf is what the services in a directory were built from, as far as they know; a plus means with changes on top.
 func commitOf(bin string) (string, error) {
 	info, err := buildinfo.ReadFile(filepath.Join(bin, "order-api"))
 	if err != nil {
 		return "", fmt.Errorf("what the services were built from: %w", err)
 	}
-	commit, changed := "unknown", ""
+	commit, changed := machine.Unknown, ""
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
@@ -126,6 +130,15 @@ func commitOf(bin string) (string, error) {
 		}
 	}
 	return commit + changed, nil
+}
+
+// commitHere is that of the sources that this command is run in.
+func commitHere(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*").Output()
+	if err != nil {
+		return machine.Unknown
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // readResults reads what appendResult has written. A line that a crash cut off is left out: that run was not finished.
