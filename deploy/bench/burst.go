@@ -12,7 +12,6 @@ import (
 
 const (
 	burstClients = 64
-	minAccepted  = 2   // times the rate of InsertOne
 	minThrough   = 500 // orders a second
 )
 
@@ -43,7 +42,7 @@ func measureBurst(ctx context.Context, l *lab) ([]figure, error) {
 	peer := (before + after) / 2
 	figures := []figure{
 		{name: fmt.Sprintf("InsertOne, %d clients", burstClients), unit: perSecond, value: peer},
-		{name: "orders accepted", unit: perSecond, value: result.PerSecond, sense: atLeast, limit: minAccepted * peer, of: "2 × InsertOne"},
+		{name: "orders accepted, the chain beside it", unit: perSecond, value: result.PerSecond},
 		{name: "orders through the whole chain", unit: perSecond, value: result.Through, sense: atLeast, limit: minThrough},
 		{name: "orders until the last one is confirmed", unit: perSecond, value: float64(result.Accepted) / all.Seconds()},
 		{name: "answer p50", unit: milliseconds, value: result.Answer.P50},

@@ -23,6 +23,7 @@ var measurements = []measurement{
 	{"memory", "resident, idle", measureMemory},
 	{"latency", "100 orders/s, open loop, from when the request was due", measureLatency},
 	{"burst", "64 clients, closed loop, through the whole chain", measureBurst},
+	{"accept", "64 clients, closed loop, inventory and shipping away", measureAccept},
 }
 
 func names() []string {

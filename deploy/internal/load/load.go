@@ -42,6 +42,8 @@ type Config struct {
 	Patience time.Duration
 	// Say tells of progress every few seconds; may be nil.
 	Say func(format string, args ...any)
+	// Before is called when all is prepared and nothing is placed yet; may be nil.
+	Before func(context.Context) error
 	// OrderAPI and Notifier are base URLs to use instead of Operator's; may be empty.
 	OrderAPI, Notifier string
 }
@@ -123,6 +125,11 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	defer w.stop() //nolint:errcheck // its error is told below, or is not the first one
 	if err := r.awaitWatcher(ctx, w); err != nil {
 		return Result{}, fmt.Errorf("watch: %w", err)
+	}
+	if c.Before != nil {
+		if err := c.Before(ctx); err != nil {
+			return Result{}, err
+		}
 	}
 	begin := time.Now()
 	saying := r.startSaying()

@@ -59,8 +59,9 @@ func (s *Store) Place(ctx context.Context, p Placement) (Placed, error) {
 	return s.placing.Do(ctx, p)
 }
 
-// placeAll answers a group. Each round answers those whose key is known and tries to insert the others; who meets its
-// own twin, in the group or on another instance, comes again in the next round and finds the twin's order.
+// placeAll answers a group. The first round takes every key for a new one, which nearly all are: the unique index says
+// so otherwise. Who meets its own twin then, in the group or on another instance, and who would be refused, comes again,
+// and is looked up by its key first.
 func (s *Store) placeAll(ctx context.Context, batch []Placement) []group.Result[Placed] {
 	ctx, cancel := context.WithTimeout(ctx, placeTimeout)
 	defer cancel()
@@ -69,9 +70,10 @@ func (s *Store) placeAll(ctx context.Context, batch []Placement) []group.Result[
 	for i := range batch {
 		waiting[i] = i
 	}
+	isFirst := true
 	for pause := time.Millisecond; len(waiting) > 0; pause *= 2 {
-		again, met, err := s.placeRound(ctx, batch, waiting, results)
-		if err == nil && met { // with an order that nobody can see yet: its insert may still fail
+		again, met, err := s.placeRound(ctx, batch, waiting, isFirst, results)
+		if err == nil && met && !isFirst { // with an order that nobody can see yet: its insert may still fail
 			err = sleep(ctx, pause/2+rand.N(pause))
 		}
 		if err != nil {
@@ -80,17 +82,19 @@ func (s *Store) placeAll(ctx context.Context, batch []Placement) []group.Result[
 			}
 			return results
 		}
-		waiting = again
+		waiting, isFirst = again, false
 	}
 	return results
 }
 
 // placeRound answers those of waiting that it can and returns the others. met tells that an insert ran into a key of
 // somebody else. An error concerns all that it returns.
-func (s *Store) placeRound(ctx context.Context, batch []Placement, waiting []int, results []group.Result[Placed]) (again []int, met bool, err error) {
-	known, err := s.byKey(ctx, batch, waiting)
-	if err != nil {
-		return waiting, false, err
+func (s *Store) placeRound(ctx context.Context, batch []Placement, waiting []int, isFirst bool, results []group.Result[Placed]) (again []int, met bool, err error) {
+	known := map[scope]*document{}
+	if !isFirst {
+		if known, err = s.byKey(ctx, batch, waiting); err != nil {
+			return waiting, false, err
+		}
 	}
 	leads := map[scope]bool{}
 	var fresh []int
@@ -124,6 +128,10 @@ func (s *Store) placeRound(ctx context.Context, batch []Placement, waiting []int
 	)
 	for _, i := range fresh {
 		d, err := s.build(batch[i], prices)
+		if err != nil && isFirst && batch[i].Key != "" { // it may have been placed when it was right
+			again = append(again, i)
+			continue
+		}
 		if err != nil {
 			results[i].Err = err
 			continue
