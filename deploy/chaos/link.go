@@ -6,20 +6,26 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
+
+	"github.com/orderwire/orderwire/deploy/stack"
 )
 
 // links are the proxies between the parts, by name.
 type links struct {
 	server *toxiproxy.ApiServer
+	note   func(format string, args ...any)
+	ports  stack.Ports
 	mu     sync.Mutex
 	byName map[string]*link
 }
 
-func newLinks() *links {
+func newLinks(note func(string, ...any)) *links {
 	return &links{
+		note:   note,
 		server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()),
 		byName: map[string]*link{},
 	}
@@ -28,6 +34,7 @@ func newLinks() *links {
 // link is one proxy. Faults may overlap: each toxic has a name of its own, and cuts are counted.
 type link struct {
 	name  string
+	note  func(format string, args ...any)
 	mu    sync.Mutex
 	proxy *toxiproxy.Proxy
 	cuts  int
@@ -36,13 +43,17 @@ type link struct {
 
 // add puts a proxy in front of upstream and gives its address; it is what stack.Config.Link asks for.
 func (l *links) add(name, upstream string) (string, error) {
-	p := toxiproxy.NewProxy(l.server, name, "127.0.0.1:0", upstream)
+	port, err := l.ports.Free()
+	if err != nil {
+		return "", fmt.Errorf("proxy %s: %w", name, err)
+	}
+	p := toxiproxy.NewProxy(l.server, name, fmt.Sprintf("127.0.0.1:%d", port), upstream)
 	if err := p.Start(); err != nil {
 		return "", fmt.Errorf("proxy %s: %w", name, err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.byName[name] = &link{name: name, proxy: p}
+	l.byName[name] = &link{name: name, note: l.note, proxy: p}
 	return p.Listen, nil
 }
 
@@ -59,6 +70,7 @@ func (l *links) close() {
 	for _, k := range l.byName {
 		k.proxy.Stop()
 	}
+	l.ports.Close()
 }
 
 // toxic is what is done to the bytes of a link; see toxiproxy's README for types and attributes.
@@ -106,7 +118,34 @@ func (k *link) cut() func() {
 		defer k.mu.Unlock()
 		k.cuts--
 		if k.cuts == 0 {
-			_ = k.proxy.Start() // on the port that it had; who took it meanwhile shows as a link that never heals
+			k.reopen()
 		}
+	}
+}
+
+// reopenWithin is how long a link that was cut waits for its port.
+const reopenWithin = 10 * time.Second
+
+// reopen listens on the port that the link had. A child that is being started has a copy of the old listener for a
+// moment, so that may take a few tries.
+func (k *link) reopen() {
+	begun := time.Now()
+	for said := false; ; {
+		err := k.proxy.Start()
+		took := time.Since(begun).Round(time.Millisecond)
+		switch {
+		case err == nil && said:
+			k.note("link %s: open again after %s", k.name, took)
+			return
+		case err == nil:
+			return
+		case took > reopenWithin:
+			k.note("link %s: stays cut, its port is taken: %v", k.name, err)
+			return
+		case !said:
+			k.note("link %s: its port is taken, tried again: %v", k.name, err)
+			said = true
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -51,7 +51,7 @@ type system struct {
 
 // startSystem starts everything with a proxy in each link; dir keeps data and logs.
 func startSystem(ctx context.Context, c config, dir string, note func(string, ...any)) (*system, error) {
-	s := &system{links: newLinks(), parts: map[string]*part{}, ownRecords: map[coordinates]bool{}, ownOrders: map[string]bool{}, note: note}
+	s := &system{links: newLinks(note), parts: map[string]*part{}, ownRecords: map[coordinates]bool{}, ownOrders: map[string]bool{}, note: note}
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, "KAFKA_BROKERS=") || strings.HasPrefix(kv, "MONGODB_URI=") || strings.HasPrefix(kv, "ORDERWIRE_")
 	})

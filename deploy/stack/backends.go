@@ -20,7 +20,7 @@ type backends struct {
 	link      func(name, upstream string) (string, error) // Config.Link
 	build     bool                                        // build the fast database where it is missing and can be built
 	pids      *pidFile
-	ports     ports
+	ports     Ports
 	// The ports that are needed.
 	brokers  []brokerPorts
 	database int
@@ -62,7 +62,7 @@ func (b *backends) takeBrokerPorts() error {
 			if p.controller, err = b.ports.take(portKafkaController, b.env, b.freePorts || n > 0, "the broker's controller"); err != nil {
 				return err
 			}
-			if p.internal, err = b.ports.free(); err != nil {
+			if p.internal, err = b.ports.Free(); err != nil {
 				return err
 			}
 		}
@@ -135,7 +135,7 @@ func StartBackends(ctx context.Context, c BackendsConfig) (*Backends, error) {
 	}
 	broker, database, err := b.start(ctx)
 	if err != nil {
-		b.ports.close()
+		b.ports.Close()
 		return nil, errors.Join(err, dir.release(true))
 	}
 	return &Backends{Broker: broker, Database: database, backends: b, dir: dir}, nil
@@ -145,7 +145,7 @@ func StartBackends(ctx context.Context, c BackendsConfig) (*Backends, error) {
 func (b *Backends) Close() error {
 	b.Broker.Kill()
 	b.Database.Kill()
-	b.backends.ports.close()
+	b.backends.ports.Close()
 	return b.dir.release(true)
 }
 

@@ -15,9 +15,9 @@ import (
 // TestFake_ForgetsAMemberThatDiesWhileItJoins: the first member is there, the second one waits until the first joins
 // again, and dies meanwhile. Its session ends like any other.
 func TestFake_ForgetsAMemberThatDiesWhileItJoins(t *testing.T) {
-	var ps ports
-	t.Cleanup(ps.close)
-	n, err := ps.free()
+	var ps Ports
+	t.Cleanup(ps.Close)
+	n, err := ps.Free()
 	require.NoError(t, err)
 	k := &Broker{
 		Kind: KafkaFake, Brokers: []string{loopback(n)}, ports: []brokerPorts{{client: n}}, dir: filepath.Join(t.TempDir(), "kafka"),

@@ -22,17 +22,17 @@ var (
 	portMongoDB         = port{"MONGODB_PORT", 27017}
 )
 
-// ports gives out ports. Free ones are reserved among all stacks on this machine until close: whoever holds the UDP
+// Ports gives out ports. Free ones are reserved among all stacks on this machine until close: whoever holds the UDP
 // port of a number may have the TCP port, and the kernel gives the UDP port back whatever happens to the process.
-type ports struct {
+type Ports struct {
 	mu       sync.Mutex
 	reserved []net.PacketConn
 }
 
 // take gives the number of p and makes sure that nobody has it; a free one instead where ephemeral is set.
-func (ps *ports) take(p port, env environment, ephemeral bool, what string) (int, error) {
+func (ps *Ports) take(p port, env environment, ephemeral bool, what string) (int, error) {
 	if ephemeral {
-		return ps.free()
+		return ps.Free()
 	}
 	n := p.standard
 	if s := env.get(p.variable); s != "" {
@@ -47,9 +47,9 @@ func (ps *ports) take(p port, env environment, ephemeral bool, what string) (int
 	return n, nil
 }
 
-// free draws from below the range that kernels use for outgoing connections, so that none of those takes the port
-// between now and the child's start.
-func (ps *ports) free() (int, error) {
+// Free draws from below the range that kernels use for outgoing connections, so that none of those takes the port while
+// nobody listens there: before a child's start, between two of its lives.
+func (ps *Ports) Free() (int, error) {
 	const from, to = 15000, 32000
 	for range 200 {
 		n := from + rand.IntN(to-from)                           //nolint:gosec // no secret
@@ -69,8 +69,8 @@ func (ps *ports) free() (int, error) {
 	return 0, fmt.Errorf("no free port between %d and %d", from, to)
 }
 
-// close ends the reservations.
-func (ps *ports) close() {
+// Close ends the reservations.
+func (ps *Ports) Close() {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for _, r := range ps.reserved {

@@ -412,7 +412,7 @@ func (s *Stack) all() []*Instance {
 
 func (s *Stack) release() {
 	s.serving.Wait()
-	s.backends.ports.close()
+	s.backends.ports.Close()
 	if s.logFile != nil {
 		s.logFile.Close() // nobody writes any more
 	}

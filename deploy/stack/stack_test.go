@@ -387,10 +387,10 @@ func freePorts(t *testing.T) environment {
 	for _, s := range services {
 		all = append(all, s.http, s.admin)
 	}
-	var reserved ports
-	t.Cleanup(reserved.close)
+	var reserved Ports
+	t.Cleanup(reserved.Close)
 	for _, p := range all {
-		n, err := reserved.free()
+		n, err := reserved.Free()
 		require.NoError(t, err)
 		env = env.with(fmt.Sprintf("%s=%d", p.variable, n))
 	}
