@@ -18,11 +18,15 @@ const (
 	every   = 250 * time.Millisecond // how often it is looked for what is due
 	page    = 100                    // shipments at once
 	timeout = 5 * time.Second        // of the work on one page
+	// maxStuck is how many shipments that cannot be moved one look passes by.
+	maxStuck = 1000
+	// sayEvery is how often it is told that something cannot be moved: it is tried every time.
+	sayEvery = 10 * time.Second
 )
 
 // shipments is what the carrier works on.
 type shipments interface {
-	Due(ctx context.Context, now time.Time, limit int) ([]*shipment.Shipment, error)
+	Due(ctx context.Context, now time.Time, except []string, limit int) ([]*shipment.Shipment, error)
 	ActAll(ctx context.Context, steps map[string]shipment.Step) map[string]error
 }
 
@@ -39,9 +43,11 @@ func New(s shipments, log *slog.Logger) *Carrier { return &Carrier{shipments: s,
 func (c *Carrier) Run(ctx context.Context) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	var said time.Time
 	for {
-		if err := c.runOnce(ctx); err != nil && ctx.Err() == nil {
+		if err := c.runOnce(ctx); err != nil && ctx.Err() == nil && time.Since(said) >= sayEvery {
 			c.log.Warn("the carrier could not act", "error", err)
+			said = time.Now()
 		}
 		select {
 		case <-ctx.Done():
@@ -51,31 +57,59 @@ func (c *Carrier) Run(ctx context.Context) error {
 	}
 }
 
-// runOnce acts on all that is due, page by page, until there is no more or a page has failed.
-func (c *Carrier) runOnce(ctx context.Context) error {
-	for {
-		n, err := c.runPage(ctx)
-		if err != nil || n < page {
-			return err
-		}
-	}
+// stuck are the shipments that could not be moved.
+type stuck struct {
+	ids   []string
+	first error
 }
 
-// runPage acts on the longest overdue shipments. One that cannot be moved does not keep the others.
-func (c *Carrier) runPage(ctx context.Context) (n int, err error) {
+func (s *stuck) add(id string, err error) {
+	if s.first == nil {
+		s.first = err
+	}
+	s.ids = append(s.ids, id)
+}
+
+func (s *stuck) err() error {
+	if s.first == nil {
+		return nil
+	}
+	return fmt.Errorf("%d due shipments cannot be moved, the first: %w", len(s.ids), s.first)
+}
+
+// runOnce acts on all that is due, page by page, until there is no more. Those that cannot be moved, however many fill a
+// page, are passed by: the next look tries them again.
+func (c *Carrier) runOnce(ctx context.Context) error {
+	var s stuck
+	for ctx.Err() == nil && len(s.ids) < maxStuck {
+		n, err := c.runPage(ctx, &s)
+		if err != nil {
+			return err
+		}
+		if n < page {
+			break
+		}
+	}
+	return s.err()
+}
+
+// runPage acts on the longest overdue shipments but those that are stuck.
+func (c *Carrier) runPage(ctx context.Context, s *stuck) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	due, err := c.shipments.Due(ctx, time.Now(), page)
+	due, err := c.shipments.Due(ctx, time.Now(), s.ids, page)
 	if err != nil {
 		return 0, fmt.Errorf("look for what is due: %w", err)
 	}
 	steps := make(map[string]shipment.Step, len(due))
-	for _, s := range due {
-		steps[s.ID] = leave(s.Status)
+	for _, d := range due {
+		steps[d.ID] = leave(d.Status)
 	}
 	failed := c.shipments.ActAll(ctx, steps)
-	for _, err := range failed { // one of them: most often all fail for one reason
-		return len(due), fmt.Errorf("act on what is due: %d of %d failed: %w", len(failed), len(due), err)
+	for _, d := range due {
+		if err := failed[d.ID]; err != nil {
+			s.add(d.ID, err)
+		}
 	}
 	return len(due), nil
 }

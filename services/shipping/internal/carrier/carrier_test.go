@@ -55,7 +55,7 @@ func (y *yard) schedule(tb testing.TB, id string) {
 	y.parked[id] = &parcel{shipment: s, due: timers.Due(s.Status, time.Now())}
 }
 
-func (y *yard) Due(_ context.Context, now time.Time, limit int) ([]*shipment.Shipment, error) {
+func (y *yard) Due(_ context.Context, now time.Time, except []string, limit int) ([]*shipment.Shipment, error) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.asked++
@@ -64,7 +64,7 @@ func (y *yard) Due(_ context.Context, now time.Time, limit int) ([]*shipment.Shi
 	}
 	var due []*parcel
 	for _, p := range y.parked {
-		if !p.due.IsZero() && !p.due.After(now) {
+		if !p.due.IsZero() && !p.due.After(now) && !slices.Contains(except, p.shipment.ID) {
 			due = append(due, p)
 		}
 	}
@@ -241,6 +241,30 @@ func TestCarrier_OneThatCannotBeMovedKeepsNobody(t *testing.T) {
 		stop()
 		require.Equal(t, shipment.Dispatched, y.status("o-2"))
 		require.Contains(t, log.String(), "stuck")
+	})
+}
+
+// However many are stuck at the front, those behind them go on; the log has one short line of it now and then.
+func TestCarrier_PagesOfStuckOnesStarveNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newYard()
+		for i := range 2 * page {
+			id := fmt.Sprintf("stuck-%03d", i)
+			y.schedule(t, id)
+			y.broken[id] = errors.New("stuck, and this is why")
+		}
+		time.Sleep(time.Millisecond) // the others are due later
+		y.schedule(t, "o-1")
+		time.Sleep(timers.DispatchAfter)
+		var log strings.Builder
+		stop := drive(t, y, slog.New(slog.NewTextHandler(&log, nil)))
+		synctest.Wait()
+		require.Equal(t, shipment.Dispatched, y.status("o-1"))
+		time.Sleep(sayEvery - time.Millisecond)
+		synctest.Wait()
+		stop()
+		require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+		require.Contains(t, log.String(), "200 due shipments cannot be moved, the first: stuck, and this is why")
 	})
 }
 

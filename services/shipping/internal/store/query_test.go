@@ -71,7 +71,7 @@ func TestDue_TimesAreStoredAndOutliveTheirStore(t *testing.T) {
 	id := scheduled(t, s)
 	due := func(s *Store, at time.Time) (ids []string) {
 		t.Helper()
-		all, err := s.Due(t.Context(), at, 10)
+		all, err := s.Due(t.Context(), at, nil, 10)
 		require.NoError(t, err)
 		for _, d := range all {
 			ids = append(ids, d.ID)
@@ -114,11 +114,17 @@ func TestDue_TheLongestOverdueComeFirst(t *testing.T) {
 		clock(s, noon.Add(-time.Duration(i)*time.Second))
 		ids = append([]string{scheduled(t, s)}, ids...)
 	}
-	all, err := s.Due(t.Context(), noon.Add(time.Hour), 2)
+	all, err := s.Due(t.Context(), noon.Add(time.Hour), nil, 2)
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.Equal(t, ids[0], all[0].ID)
 	require.Equal(t, ids[1], all[1].ID)
+
+	all, err = s.Due(t.Context(), noon.Add(time.Hour), ids[:1], 2)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Equal(t, ids[1], all[0].ID, "the first one is left out")
+	require.Equal(t, ids[2], all[1].ID)
 }
 
 func TestStore_EveryQueryHasAnIndex(t *testing.T) {

@@ -209,12 +209,16 @@ func (f Filter) query() bson.D {
 	return q
 }
 
-// Due lists shipments on which the carrier acts by now: at most limit of each state, the longest overdue first. Those
-// whose timer is off meanwhile wait until it is on again.
-func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]*shipment.Shipment, error) {
+// Due lists shipments on which the carrier acts by now, but those of except: at most limit of each state, the longest
+// overdue first. Those whose timer is off meanwhile wait until it is on again.
+func (s *Store) Due(ctx context.Context, now time.Time, except []string, limit int) ([]*shipment.Shipment, error) {
 	var due []*shipment.Shipment
 	for _, status := range s.timers.States() {
-		docs, err := s.shipments.Query(ctx, dueQuery(status, now), options.Find().SetSort(soonest).SetLimit(int64(limit)))
+		query := dueQuery(status, now)
+		if len(except) > 0 {
+			query = append(query, bson.E{Key: "_id", Value: bson.D{{Key: "$nin", Value: except}}})
+		}
+		docs, err := s.shipments.Query(ctx, query, options.Find().SetSort(soonest).SetLimit(int64(limit)))
 		if err != nil {
 			return nil, fmt.Errorf("list due shipments: %w", err)
 		}
