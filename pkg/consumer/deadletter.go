@@ -113,17 +113,25 @@ func cut(s string, most int) string {
 	return strings.ToValidUTF8(s[:most-3], "") + "..."
 }
 
-// bury writes the dead letter of r and waits until it is in the log.
-func (g *Group) bury(ctx context.Context, r *Record, cause error) error {
+// bury writes the dead letters of records, in their order and all at once, and waits until they are in the log. Where one
+// is not, its outcome becomes the reason: it is tried again.
+func (g *Group) bury(ctx context.Context, records []*Record, outcomes map[*Record]error) {
 	if chaos.On(chaos.SwallowDeadLetters) {
-		return nil
+		return
 	}
-	m := deadLetter(r, g.config.Group, g.config.Topics, cause, time.Now())
-	if err := g.producer.Send(ctx, m); err != nil {
-		return fmt.Errorf("dead-letter %s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
+	letters := make([]*kafka.Message, len(records))
+	for i, r := range records {
+		letters[i] = deadLetter(r, g.config.Group, g.config.Topics, outcomes[r], time.Now())
 	}
-	chaos.Pass(chaos.AfterDeadLetter)
-	g.log.Error("a record was dead-lettered", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset,
-		"dead_letter_topic", m.Topic, "error", cause)
-	return nil
+	for i, err := range g.producer.SendAll(ctx, letters) {
+		r := records[i]
+		if err != nil {
+			outcomes[r] = fmt.Errorf("dead-letter %s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
+			continue
+		}
+		r.buried = true
+		chaos.Pass(chaos.AfterDeadLetter)
+		g.log.Error("a record was dead-lettered", "topic", r.Topic, "partition", r.Partition, "offset", r.Offset,
+			"dead_letter_topic", letters[i].Topic, "error", outcomes[r])
+	}
 }

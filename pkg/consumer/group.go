@@ -46,7 +46,7 @@ func (c Config) withDefaults() Config {
 
 // sender writes dead letters.
 type sender interface {
-	Send(ctx context.Context, m *kafka.Message) error
+	SendAll(ctx context.Context, ms []*kafka.Message) []error
 }
 
 // Group is one member of a consumer group.

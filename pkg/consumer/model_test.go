@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,17 +95,24 @@ func (u *universe) handle(_ context.Context, batch []*Record) []error {
 	return outcomes
 }
 
-// Send takes dead letters.
-func (u *universe) Send(_ context.Context, m *kafka.Message) error {
+// SendAll takes dead letters.
+func (u *universe) SendAll(_ context.Context, ms []*kafka.Message) []error {
 	if u.brokerAway {
-		return errors.New("no answer")
+		return slices.Repeat([]error{errors.New("no answer")}, len(ms))
 	}
+	for _, m := range ms {
+		u.letters[coordinatesOf(m)] = true
+	}
+	return make([]error, len(ms))
+}
+
+// coordinatesOf gives the source of a dead letter.
+func coordinatesOf(m *kafka.Message) string {
 	at := map[string]string{}
 	for _, h := range m.Headers {
 		at[h.Key] = h.Value
 	}
-	u.letters[at[HeaderPartition]+"@"+at[HeaderOffset]] = true
-	return nil
+	return at[HeaderPartition] + "@" + at[HeaderOffset]
 }
 
 func coordinates(partition int32, offset int64) string {

@@ -19,6 +19,7 @@ type Record struct {
 	Headers   []*sarama.RecordHeader
 
 	unread bool // nobody here wants it: it only waits for its turn to be marked
+	buried bool // its dead letter is in the log, and is not written again when the record waits for one before it
 }
 
 // Header gives the value of a record header, "" where there is none; the first of several.

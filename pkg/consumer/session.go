@@ -329,10 +329,18 @@ func (s *session) settle(ctx context.Context, batch []share, outcomes map[*Recor
 	total, done := 0, 0
 	var failing []topicPartition
 	var cause error
+	if chaos.On(chaos.MarkOutOfOrder) {
+		for _, sh := range batch {
+			forgive(s.taken(sh), outcomes)
+		}
+	}
 	bounded, cancel := context.WithTimeout(ctx, s.g.config.HandlerTimeout) // a dead letter may find no broker for long
 	defer cancel()
+	if dead := s.dead(batch, outcomes); len(dead) > 0 {
+		s.g.bury(bounded, dead, outcomes)
+	}
 	for _, sh := range batch {
-		n, err := s.finish(bounded, sh, outcomes)
+		n, err := s.finish(sh, outcomes)
 		total, done = total+sh.n, done+n
 		if err != nil {
 			failing, cause = append(failing, sh.tp), err
@@ -376,16 +384,36 @@ func (s *session) settle(ctx context.Context, batch []share, outcomes map[*Recor
 	}
 }
 
+// taken gives the records of a share.
+func (s *session) taken(sh share) []*Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.partitions[sh.tp].queue[:sh.n]
+}
+
+// dead gives the records of a batch whose dead letters are to be written: of each partition those before the first one
+// that must be tried again, in order.
+func (s *session) dead(batch []share, outcomes map[*Record]error) (dead []*Record) {
+	for _, sh := range batch {
+		for _, r := range s.taken(sh) {
+			if outcomes[r] == nil {
+				continue
+			}
+			if !IsPermanent(outcomes[r]) {
+				break
+			}
+			if !r.buried {
+				dead = append(dead, r)
+			}
+		}
+	}
+	return dead
+}
+
 // finish marks the finished records of one partition's share and drops them from its queue; it stops at the first one
 // that must be tried again and says why.
-func (s *session) finish(ctx context.Context, sh share, outcomes map[*Record]error) (n int, err error) {
-	s.mu.Lock()
-	p := s.partitions[sh.tp]
-	records := p.queue[:sh.n]
-	s.mu.Unlock()
-	if chaos.On(chaos.MarkOutOfOrder) {
-		forgive(records, outcomes)
-	}
+func (s *session) finish(sh share, outcomes map[*Record]error) (n int, err error) {
+	records := s.taken(sh)
 	for _, r := range records {
 		outcome := outcomes[r]
 		kind := "done"
@@ -395,9 +423,6 @@ func (s *session) finish(ctx context.Context, sh share, outcomes map[*Record]err
 		case outcome == nil:
 		case IsPermanent(outcome):
 			kind = "dead"
-			if err = s.g.bury(ctx, r, outcome); err != nil {
-				kind = "retried"
-			}
 		default:
 			kind, err = "retried", outcome
 		}
@@ -416,6 +441,7 @@ func (s *session) finish(ctx context.Context, sh share, outcomes map[*Record]err
 	s.sarama.MarkOffset(sh.tp.topic, sh.tp.partition, next, "")
 	chaos.Pass(chaos.BeforeCommit)
 	s.mu.Lock()
+	p := s.partitions[sh.tp]
 	p.finish(n)
 	end := p.end
 	s.mu.Unlock()

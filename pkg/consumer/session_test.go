@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,13 +31,9 @@ func (a *assignment) MarkOffset(topic string, partition int32, offset int64, _ s
 // deaf is a broker that answers only when the client has given up.
 type deaf struct{}
 
-func (deaf) Send(ctx context.Context, _ *kafka.Message) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(time.Minute):
-		return errors.New("no answer")
-	}
+func (deaf) SendAll(ctx context.Context, ms []*kafka.Message) []error {
+	<-ctx.Done()
+	return slices.Repeat([]error{ctx.Err()}, len(ms))
 }
 
 // TestSession_UnwrittenDeadLettersHoldUpNobodyElse: a broker that takes no dead letters costs the others one handler
@@ -72,6 +69,82 @@ func TestSession_UnwrittenDeadLettersHoldUpNobodyElse(t *testing.T) {
 		for p := range int32(2) {
 			require.Len(t, s.partitions[topicPartition{"orders", p}].queue, 1, "it is tried again")
 		}
+	})
+}
+
+// morgue is a broker that takes a round trip for whatever comes together, and may refuse a letter.
+type morgue struct {
+	letters []string // coordinates, in the order of the log
+	refuses string
+}
+
+const roundTrip = 5 * time.Millisecond
+
+func (m *morgue) SendAll(_ context.Context, ms []*kafka.Message) []error {
+	time.Sleep(roundTrip)
+	outcomes := make([]error, len(ms))
+	for i, letter := range ms {
+		at := coordinatesOf(letter)
+		if at == m.refuses {
+			outcomes[i] = errors.New("refused")
+			continue
+		}
+		m.letters = append(m.letters, at)
+	}
+	return outcomes
+}
+
+// TestSession_ABurstOfDeadLettersTakesOneRoundTrip: they are written together, each partition's in order. Where one is
+// not written its partition waits there, and what is written already is not written again.
+func TestSession_ABurstOfDeadLettersTakesOneRoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broker := &morgue{refuses: "1@2"}
+		g := &Group{
+			config: Config{Group: "g", Topics: []string{"orders"}}.withDefaults(), producer: broker,
+			log: slog.New(slog.DiscardHandler), metrics: newMetrics(nil),
+			handler: func(_ context.Context, batch []*Record) []error {
+				outcomes := make([]error, len(batch))
+				for i, r := range batch {
+					switch string(r.Value) {
+					case "bad":
+						outcomes[i] = Permanent(errors.New("garbage"))
+					case "later":
+						outcomes[i] = errAway
+					}
+				}
+				return outcomes
+			},
+		}
+		a := &assignment{ctx: t.Context(), marks: map[topicPartition]int64{}}
+		s := newSession(g, a)
+		push := func(p int32, values ...string) {
+			claim := s.add(topicPartition{"orders", p})
+			for offset, value := range values {
+				require.True(t, s.push(claim, &sarama.ConsumerMessage{Topic: "orders", Partition: p, Offset: int64(offset), Value: []byte(value)}))
+			}
+		}
+		push(0, slices.Repeat([]string{"bad"}, 200)...)
+		push(1, "bad", "good", "bad", "bad", "good")
+		push(2, "bad", "later", "bad")
+		push(3, "good")
+
+		batch, _ := s.collect(time.Now())
+		begun := time.Now()
+		s.runOnce(a.ctx, batch)
+		require.Equal(t, roundTrip, time.Since(begun))
+		require.Equal(t, map[topicPartition]int64{{"orders", 0}: 200, {"orders", 1}: 2, {"orders", 2}: 1, {"orders", 3}: 1}, a.marks)
+		var want []string
+		for offset := range 200 {
+			want = append(want, coordinates(0, int64(offset)))
+		}
+		want = append(want, "1@0", "1@3", "2@0")
+		require.ElementsMatch(t, want, broker.letters, "none of partition 2 behind what is tried again")
+		require.Equal(t, want[:200], slices.DeleteFunc(slices.Clone(broker.letters), func(at string) bool { return at[0] != '0' }))
+
+		broker.refuses, broker.letters = "", nil
+		s.settle(a.ctx, []share{{topicPartition{"orders", 1}, 3}}, s.handle(a.ctx, []share{{topicPartition{"orders", 1}, 3}}))
+		require.EqualValues(t, 5, a.marks[topicPartition{"orders", 1}])
+		require.Equal(t, []string{"1@2"}, broker.letters)
 	})
 }
 

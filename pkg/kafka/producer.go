@@ -82,14 +82,35 @@ func (p *Producer) publish(ctx context.Context, m *Message, done func(error)) {
 
 // Send publishes m and waits. When ctx ends first, whether m is in the log is unknown.
 func (p *Producer) Send(ctx context.Context, m *Message) error {
-	answer := make(chan error, 1)
-	p.publish(ctx, m, func(err error) { answer <- err })
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	return p.SendAll(ctx, []*Message{m})[0]
+}
+
+// SendAll publishes all of ms in their order, waits, and gives an outcome for each. They are on their way together, so
+// many take about as long as one. When ctx ends first, whether the unanswered ones are in the log is unknown.
+func (p *Producer) SendAll(ctx context.Context, ms []*Message) []error {
+	type answer struct {
+		n   int
+		err error
 	}
+	answers := make(chan answer, len(ms))
+	for n, m := range ms {
+		p.publish(ctx, m, func(err error) { answers <- answer{n, err} })
+	}
+	outcomes, isAnswered := make([]error, len(ms)), make([]bool, len(ms))
+	for range ms {
+		select {
+		case a := <-answers:
+			outcomes[a.n], isAnswered[a.n] = a.err, true
+		case <-ctx.Done():
+			for n := range ms {
+				if !isAnswered[n] {
+					outcomes[n] = ctx.Err()
+				}
+			}
+			return outcomes
+		}
+	}
+	return outcomes
 }
 
 // Connected tells whether a broker has been reached and the producer is open.

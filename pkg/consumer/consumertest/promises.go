@@ -151,6 +151,25 @@ func deadLetters(t *testing.T, s *suite) {
 	require.Equal(t, "e1", (&consumer.Record{Headers: letters[0].Headers}).Header("ce_id"))
 }
 
+func burst(t *testing.T, s *suite) {
+	const n = 500
+	all := make([]*kafka.Message, n)
+	for i := range all {
+		all[i] = &kafka.Message{Topic: s.topic, Partition: 2, Key: "key", Value: strconv.AppendInt(nil, int64(i), 10)}
+	}
+	for _, err := range s.producer.SendAll(t.Context(), all) {
+		require.NoError(t, err)
+	}
+	s.join(t, func(_ context.Context, batch []*consumer.Record) []error {
+		return slices.Repeat([]error{consumer.Permanent(errNotNow)}, len(batch))
+	})
+	s.awaitCommitted(t, s.topic, 2, n)
+	for i, letter := range s.read(t, consumer.DeadLetterTopic(s.topic, s.config.Group), 2, n) {
+		require.Equal(t, strconv.Itoa(i), string(letter.Value))
+		require.Equal(t, strconv.Itoa(i), (&consumer.Record{Headers: letter.Headers}).Header(consumer.HeaderOffset))
+	}
+}
+
 func redriven(t *testing.T, s *suite) {
 	retry := consumer.RetryTopic(s.config.Group)
 	s.send(t, retry, 1, "key", "again", kafka.Header{Key: consumer.HeaderTopic, Value: s.config.Topics[1]},

@@ -40,6 +40,7 @@ func Run(t *testing.T, brokers []string) {
 		{"isolates the record that fails everybody's batch", isolates},
 		{"hands over again what a crash left uncommitted", afterCrash},
 		{"keeps dead letters with their coordinates and goes on", deadLetters},
+		{"keeps a burst of dead letters in order", burst},
 		{"reads the retry topic, and a redriven record stays the same dead letter", redriven},
 		{"shares partitions, and they move over when a member leaves", shares},
 		{"finishes a slow batch before its partitions move over", slowHandler},
