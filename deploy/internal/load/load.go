@@ -42,8 +42,9 @@ type Config struct {
 	Patience time.Duration
 	// Say tells of progress every few seconds; may be nil.
 	Say func(format string, args ...any)
-	// Before is called when all is prepared and nothing is placed yet; may be nil.
-	Before func(context.Context) error
+	// Before is called when all is prepared and nothing is placed yet, Placed when the last order is answered and its
+	// events are waited for; may be nil.
+	Before, Placed func(context.Context) error
 	// OrderAPI and Notifier are base URLs to use instead of Operator's; may be empty.
 	OrderAPI, Notifier string
 }
@@ -126,24 +127,30 @@ func Run(ctx context.Context, c Config) (Result, error) {
 	if err := r.awaitWatcher(ctx, w); err != nil {
 		return Result{}, fmt.Errorf("watch: %w", err)
 	}
-	if c.Before != nil {
-		if err := c.Before(ctx); err != nil {
-			return Result{}, err
-		}
+	if err := call(ctx, c.Before); err != nil {
+		return Result{}, err
 	}
 	begin := time.Now()
 	saying := r.startSaying()
 	r.place(ctx)
 	took := time.Since(begin)
+	placed := call(ctx, c.Placed)
 	r.awaitEvents(ctx, w)
 	saying()
 	if err := w.stop(); err != nil && !errors.Is(err, context.Canceled) {
 		return Result{}, fmt.Errorf("watch: %w", err)
 	}
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(placed, ctx.Err()); err != nil {
 		return Result{}, err
 	}
 	return r.result(begin, took), nil
+}
+
+func call(ctx context.Context, hook func(context.Context) error) error {
+	if hook == nil {
+		return nil
+	}
+	return hook(ctx)
 }
 
 // run is the state of one load.
