@@ -25,6 +25,8 @@ type Producer struct {
 	log     *slog.Logger
 	metrics *producerMetrics
 
+	closeWithin time.Duration
+
 	mu      sync.RWMutex // write-locked to close; read-locked while a record is handed over
 	async   sarama.AsyncProducer
 	closing chan struct{}
@@ -36,7 +38,10 @@ func NewProducer(c Config, clientID string, manualTopics []string, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	return &Producer{brokers: c.Brokers, config: config, log: log, metrics: newProducerMetrics(reg), closing: make(chan struct{})}, nil
+	return &Producer{
+		brokers: c.Brokers, config: config, log: log, metrics: newProducerMetrics(reg),
+		closeWithin: closeWithin, closing: make(chan struct{}),
+	}, nil
 }
 
 // delivery is a record on its way.
@@ -44,6 +49,9 @@ type delivery struct {
 	done func(error)
 	at   time.Time
 }
+
+// closeWithin is how long a producer that ends waits for what is on its way.
+const closeWithin = 5 * time.Second
 
 // Publish hands m over. done is called exactly once, from the producer's goroutine or, when the producer is not
 // connected, from the caller's: it must not block. It waits while the producer is full.
@@ -120,13 +128,14 @@ func (p *Producer) Connected() bool {
 	return p.async != nil
 }
 
-// Run connects and delivers until ctx ends; then it waits for what is on its way and closes.
+// Run connects and delivers until ctx ends; then it waits for what is on its way and closes. With the broker away that
+// would take minutes, so it does not wait for long: what is unanswered then is unknown, and may never be answered.
 func (p *Producer) Run(ctx context.Context) error {
 	client, async := p.connect(ctx)
 	if async == nil {
 		return nil
 	}
-	defer client.Close()
+	defer client.Close() // it holds connections only
 	p.mu.Lock()
 	p.async = async
 	p.mu.Unlock()
@@ -149,7 +158,16 @@ func (p *Producer) Run(ctx context.Context) error {
 	p.async = nil
 	p.mu.Unlock()
 	async.AsyncClose()
-	drain.Wait()
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		drain.Wait()
+	}()
+	select {
+	case <-drained:
+	case <-time.After(p.closeWithin):
+		p.log.Warn("the producer ends with records that are not answered", "brokers", p.brokers)
+	}
 	return nil
 }
 

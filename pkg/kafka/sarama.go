@@ -36,10 +36,15 @@ func init() {
 	sarama.MaxDecompressedBatchSize = 64 << 20
 }
 
+// breakerMemory is how long a circuit breaker of sarama's producer remembers a failure, and stays open. It cannot be set.
+const breakerMemory = 10 * time.Second
+
+const longestBackoff = 2 * time.Second
+
 // backoff doubles from 100 ms to 2 s, with jitter; over the producer's 20 tries that is more than 30 s, which is
 // longer than a broker's restart.
 func backoff(retries, _ int) time.Duration {
-	d := min(100*time.Millisecond<<min(retries, 10), 2*time.Second)
+	d := min(100*time.Millisecond<<min(retries, 10), longestBackoff)
 	return d/2 + rand.N(d/2)
 }
 
@@ -105,6 +110,9 @@ func ProducerConfig(c Config, clientID string, manualTopics []string) (*sarama.C
 	s.Producer.Idempotent = true
 	s.Net.MaxOpenRequests = 1
 	s.Producer.Timeout = 10 * time.Second
+	// Three looks for a leader that fail within breakerMemory of each other make sarama refuse every record of the
+	// partition for as long again, also when the broker is back meanwhile. Each look is patient for longer instead.
+	s.Metadata.Timeout, s.Metadata.Retry.Max = breakerMemory+2*longestBackoff+time.Second, 20
 	// A huge number of retries allocates per partition; whoever wants more tries again above.
 	s.Producer.Retry.Max = 20
 	s.Producer.Retry.BackoffFunc = backoff

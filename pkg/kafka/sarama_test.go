@@ -25,16 +25,10 @@ func TestProducerConfig_IsSafe(t *testing.T) {
 	require.Equal(t, MaxMessageBytes+EnvelopeBytes, s.Producer.MaxMessageBytes)
 	require.Zero(t, s.Producer.Flush, "a limit without a frequency may never flush")
 	require.Empty(t, s.Producer.Transaction.ID)
-
-	var patience time.Duration
-	for i := range s.Producer.Retry.Max {
-		least := s.Producer.Retry.BackoffFunc(i, s.Producer.Retry.Max)
-		for range 20 {
-			least = min(least, s.Producer.Retry.BackoffFunc(i, s.Producer.Retry.Max))
-		}
-		patience += least
-	}
-	require.Greater(t, patience, 15*time.Second, "longer than a broker's restart, whatever the jitter")
+	require.Greater(t, leastPatience(s.Producer.Retry.BackoffFunc, s.Producer.Retry.Max), 15*time.Second,
+		"longer than a broker's restart, whatever the jitter")
+	require.Greater(t, s.Metadata.Timeout-longestBackoff, breakerMemory, "a look for a leader fails after the breaker has forgotten the last one")
+	require.Greater(t, leastPatience(s.Metadata.Retry.BackoffFunc, s.Metadata.Retry.Max), s.Metadata.Timeout, "or it fails sooner")
 
 	events, manual := s.Producer.Partitioner("order-events"), s.Producer.Partitioner("x.dlq")
 	_, err = events.Partition(&sarama.ProducerMessage{}, 12)
@@ -45,6 +39,18 @@ func TestProducerConfig_IsSafe(t *testing.T) {
 	p, err = manual.Partition(&sarama.ProducerMessage{Partition: 7}, 12)
 	require.NoError(t, err)
 	require.Equal(t, int32(7), p)
+}
+
+// leastPatience is how long so many tries take at least.
+func leastPatience(backoff func(retries, most int) time.Duration, tries int) (all time.Duration) {
+	for i := range tries {
+		least := backoff(i, tries)
+		for range 20 {
+			least = min(least, backoff(i, tries))
+		}
+		all += least
+	}
+	return all
 }
 
 // murmur2 is org.apache.kafka.common.utils.Utils.murmur2, written down again so that the test has its own opinion.
