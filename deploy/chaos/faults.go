@@ -37,13 +37,15 @@ var kinds = map[string]kind{
 	"F12": {draw: drawPoison, do: doPoison},
 	"F13": {draw: drawSlow, do: doSlow},
 	"F14": {draw: drawHostile, do: doHostile},
+	"F16": {draw: drawOutbox, do: doOutbox},
 }
 
 // breaker is what faults work on.
 type breaker struct {
-	sys *system
-	dir string
-	bin string // where orderctl is
+	sys  *system
+	load *load
+	dir  string
+	bin  string // where orderctl is
 }
 
 func (b *breaker) part(name string) (*part, error) {

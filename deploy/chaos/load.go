@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,6 +31,8 @@ type load struct {
 	wait    sync.WaitGroup
 	pause   time.Duration // between two operations of a client
 	rush    bool          // every order wants some of what is scarce
+	seed    uint64
+	guests  atomic.Int64 // that there were
 }
 
 // worker is one client: a customer who places, changes and cancels its own orders, and an operator who does what
@@ -117,25 +120,37 @@ func skus() []string {
 
 func newLoad(sys *system, h *history, seed uint64, clients int, rate float64) (*load, error) {
 	l := &load{
-		sys: sys, history: h, stop: make(chan struct{}), pause: time.Duration(float64(clients) / rate * float64(time.Second)),
+		sys: sys, history: h, seed: seed, stop: make(chan struct{}), pause: time.Duration(float64(clients) / rate * float64(time.Second)),
 		http: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: clients}},
 	}
-	operator, err := sys.token("operator", true)
-	if err != nil {
-		return nil, err
-	}
 	for n := range clients {
-		w := &worker{
-			load: l, name: fmt.Sprintf("client-%d", n), operator: operator,
-			r: rand.New(rand.NewPCG(seed, uint64(n)+1)), //nolint:gosec // it must be repeatable
-		}
-		if w.token, err = sys.token(w.customer(), false); err != nil {
+		w, err := l.client(n)
+		if err != nil {
 			return nil, err
 		}
 		l.workers = append(l.workers, w)
 	}
 	return l, nil
 }
+
+func (l *load) client(n int) (*worker, error) {
+	w := &worker{
+		load: l, name: fmt.Sprintf("client-%d", n),
+		r: rand.New(rand.NewPCG(l.seed, uint64(n)+1)), //nolint:gosec // it must be repeatable
+	}
+	var err error
+	if w.operator, err = l.sys.token("operator", true); err != nil {
+		return nil, err
+	}
+	w.token, err = l.sys.token(w.customer(), false)
+	return w, err
+}
+
+// firstGuest is the number of the first guest; clients of the load have lower ones.
+const firstGuest = 10_000
+
+// guest is one more client, which does nothing by itself.
+func (l *load) guest() (*worker, error) { return l.client(firstGuest + int(l.guests.Add(1))) }
 
 // customer gives its name; two clients share one, as the tabs of a browser do.
 func (w *worker) customer() string { return customerOf(w.name) }
@@ -287,12 +302,12 @@ func (w *worker) read(ctx context.Context, p *placed) {
 	}
 }
 
-// change writes a new note, or a new street, on the order as it was read just before.
-func (w *worker) change(ctx context.Context, p *placed, note bool) {
+// change writes a new note, or a new street, on the order as it was read just before, and gives the last answer.
+func (w *worker) change(ctx context.Context, p *placed, note bool) entry {
 	var o order
 	e, header := w.send(ctx, w.history.operation(), 1, entry{Kind: "get", Order: p.id}, http.MethodGet, "/v1/orders/"+p.id, false, nil, nil, &o)
 	if e.Outcome != outcomeOK {
-		return
+		return e
 	}
 	text := w.key()
 	var body any = map[string]any{"note": text}
@@ -310,6 +325,7 @@ func (w *worker) change(ctx context.Context, p *placed, note bool) {
 	case outcomeInfo:
 		(*seen)[text] = true // a later change that is taken settles it
 	}
+	return e
 }
 
 func (w *worker) cancel(ctx context.Context, p *placed) {

@@ -187,7 +187,7 @@ func (r *run) observe(ctx context.Context) func() {
 
 // wreck follows the plan until everything is healed.
 func (r *run) wreck(ctx context.Context, plan Plan) {
-	b := &breaker{sys: r.sys, dir: r.dir, bin: r.Bin}
+	b := &breaker{sys: r.sys, load: r.load, dir: r.dir, bin: r.Bin}
 	begin := time.Now()
 	var all sync.WaitGroup
 	for _, i := range plan.Steps {
@@ -245,6 +245,7 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	windows := append(slices.Clone(r.windows), r.stalls...)
 	r.mu.Unlock()
 	checkHostile(v, r.sys.probes, windows)
+	checkPassages(v, r.sys.passages, windows)
 	checkAnswers(v, all, windows)
 	checkOrders(v, known, there)
 	rows, err := r.stock(ctx)

@@ -42,6 +42,7 @@ type system struct {
 	found      verdict   // what faults have seen themselves
 	probes     []probe   // what became of hostile requests
 	placed     []*placed // by faults, not by the load
+	passages   []passage // of orders beside what cannot be published
 
 	parts    map[string]*part
 	ctx      context.Context //nolint:containedctx // the life of the supervisors, which outlive the call that makes them
