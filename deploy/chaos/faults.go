@@ -37,6 +37,7 @@ var kinds = map[string]kind{
 	"F12": {draw: drawPoison, do: doPoison},
 	"F13": {draw: drawSlow, do: doSlow},
 	"F14": {draw: drawHostile, do: doHostile},
+	"F15": {possible: hasVolumes, draw: drawDisk, do: doDisk},
 	"F16": {draw: drawOutbox, do: doOutbox},
 }
 

@@ -51,6 +51,7 @@ type config struct {
 	directed bool
 	steps    []Injection
 	rush     bool // for what is scarce
+	volumes  bool // each part has a file system of its own
 
 	err io.Writer
 }
@@ -176,6 +177,15 @@ func nodesOf(kafka string) int {
 }
 
 // terrain is what a plan may count on.
-func (c config) terrain(s *system) terrain {
-	return terrain{kafka: c.Kafka, nodes: len(s.stack.Broker.Nodes()), faults: c.Faults}
+func (c config) terrain() terrain {
+	return terrain{kafka: c.Kafka, nodes: nodesOf(c.Kafka), faults: c.Faults, volumes: canMount()}
+}
+
+// sayWhatIsLeftOut tells of faults that were asked for and that are not possible here.
+func (c config) sayWhatIsLeftOut(t terrain) {
+	for _, f := range c.Faults {
+		if name, _ := fault(f); name == "F15" && !t.volumes {
+			c.note("F15 is left out: this process may not mount file systems")
+		}
+	}
 }

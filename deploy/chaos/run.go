@@ -103,6 +103,8 @@ func (r *run) run(ctx context.Context, res *result) error {
 	}
 	r.now("starting")
 	defer r.progress(ctx)()
+	plan := r.plan()
+	r.volumes = plan.has("F15")
 	if r.sys, err = startSystem(ctx, r.config, filepath.Join(r.dir, "data"), r.note); err != nil {
 		return errors.Join(err, r.history.close())
 	}
@@ -111,10 +113,6 @@ func (r *run) run(ctx context.Context, res *result) error {
 		defer cancel()
 		r.sys.stop(ending)
 	}()
-	plan := newPlan(r.seed, r.Duration, r.terrain(r.sys))
-	if r.directed {
-		plan = Plan{Seed: r.seed, Duration: duration(r.Duration), Steps: r.steps}
-	}
 	if err := writeJSON(filepath.Join(r.dir, "plan.json"), plan); err != nil {
 		return err
 	}
@@ -143,6 +141,16 @@ func (r *run) run(ctx context.Context, res *result) error {
 	}
 	res.Violations = append([]violation{}, r.verdict.found...)
 	return errors.Join(r.history.close(), writeJSON(filepath.Join(r.dir, "result.json"), res))
+}
+
+// plan draws what is broken, but for a directed run.
+func (r *run) plan() Plan {
+	if r.directed {
+		return Plan{Seed: r.seed, Duration: duration(r.Duration), Steps: r.steps}
+	}
+	on := r.terrain()
+	r.sayWhatIsLeftOut(on)
+	return newPlan(r.seed, r.Duration, on)
 }
 
 // start puts in stock, connects the watchers, and lets the clients go.

@@ -38,6 +38,11 @@ func (i Injection) String() string {
 	return s
 }
 
+// has tells whether a fault is in it.
+func (p Plan) has(fault string) bool {
+	return slices.ContainsFunc(p.Steps, func(i Injection) bool { return i.Fault == fault })
+}
+
 // count says how often each fault is injected in each of its variants.
 func (p Plan) count() map[string]int {
 	n := map[string]int{}
@@ -79,6 +84,8 @@ type terrain struct {
 	kafka  string   // kfake, apache or cluster
 	nodes  int      // processes of the broker; 0: it lives in the harness
 	faults []string // that may be drawn, see fault
+	// volumes tells whether each part can have a file system of its own.
+	volumes bool
 }
 
 // fault splits what the command line says: F6, or F6:pause:leader, which narrows each choice that offers pause or leader.

@@ -30,6 +30,7 @@ const spareInstances = 2
 type system struct {
 	stack    *stack.Stack
 	links    *links
+	volumes  volumes
 	api      string // base URL, through its link
 	notifier string // base URL, through its link
 	begin    time.Time
@@ -59,18 +60,22 @@ func startSystem(ctx context.Context, c config, dir string, note func(string, ..
 	env = append(env, "CARRIER_DISPATCH_AFTER=3s", "CARRIER_DELIVER_AFTER=6s", "RATE_LIMIT=0", "LOG_LEVEL=info", "MAX_CONNECTIONS=12000")
 	env = append(env, c.environ...)
 	var err error
-	s.stack, err = stack.Start(ctx, stack.Config{
+	start := stack.Config{
 		Environ: env, BinDir: c.Bin, DataDir: dir, FreePorts: true, Kafka: c.Kafka, Build: true, Say: note, Link: s.links.add,
-	})
+	}
+	if c.volumes {
+		start.Volume = s.volumes.mount
+	}
+	s.stack, err = stack.Start(ctx, start)
 	if err != nil {
 		s.links.close()
-		return nil, err
+		return nil, errors.Join(err, s.volumes.close())
 	}
 	for name, base := range map[string]*string{linkAPI: &s.api, linkNotifier: &s.notifier} {
 		addr, err := s.links.add(name, strings.TrimPrefix(s.stack.GatewayURL, "http://"))
 		if err != nil {
 			s.stack.Kill()
-			return nil, err
+			return nil, errors.Join(err, s.volumes.close())
 		}
 		*base = "http://" + addr
 	}
@@ -135,14 +140,22 @@ func (s *system) stop(ctx context.Context) {
 	s.cancel()
 	s.watchers.Wait()
 	s.stack.Stop(ctx)
-	s.links.close()
+	s.release()
 }
 
 func (s *system) kill() {
 	s.cancel()
 	s.watchers.Wait()
 	s.stack.Kill()
+	s.release()
+}
+
+// release gives back what stood between the parts and below them.
+func (s *system) release() {
 	s.links.close()
+	if err := s.volumes.close(); err != nil {
+		s.note("a volume stays behind: %v", err)
+	}
 }
 
 // token signs what an identity provider would.

@@ -18,6 +18,7 @@ type backends struct {
 	ephemeral bool // data not kept
 	freePorts bool
 	link      func(name, upstream string) (string, error) // Config.Link
+	volume    func(part, dir string) error                // Config.Volume
 	build     bool                                        // build the fast database where it is missing and can be built
 	pids      *pidFile
 	ports     Ports
@@ -81,6 +82,18 @@ func (b *backends) linked(name, upstream string) (string, error) {
 		return "", fmt.Errorf("link %s: %w", name, err)
 	}
 	return addr, nil
+}
+
+// provide makes the directory of a part.
+func (b *backends) provide(part, dir string) error {
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil && b.volume != nil {
+		err = b.volume(part, dir)
+	}
+	if err != nil {
+		return fmt.Errorf("directory of %s: %w", part, err)
+	}
+	return nil
 }
 
 // start starts both at once: a JVM and a database take seconds each.

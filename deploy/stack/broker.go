@@ -119,6 +119,11 @@ func (b *backends) startBroker(ctx context.Context) (*Broker, error) {
 		}
 		k.makeNodes(libs)
 	}
+	for _, n := range k.nodes {
+		if err := b.provide(fmt.Sprintf("broker-%d", n.ID), n.dir); err != nil {
+			return nil, err
+		}
+	}
 	if err := k.Start(ctx); err != nil {
 		return nil, err
 	}

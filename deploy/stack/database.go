@@ -84,6 +84,9 @@ func (b *backends) startDatabase(ctx context.Context) (*Database, error) {
 		set = "orderwire"
 	}
 	d.URI = fmt.Sprintf("mongodb://%s/?replicaSet=%s", loopback(b.database), set)
+	if err := b.provide("database", d.dir); err != nil {
+		return nil, err
+	}
 	if err := d.Start(ctx); err != nil {
 		return nil, err
 	}

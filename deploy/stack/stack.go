@@ -31,6 +31,9 @@ type Config struct {
 	// Link, where set, may put something between two parts: it hears of a link (see LinkBroker and LinkDatabase) and where
 	// its upstream listens, and gives the address that the other side is told.
 	Link func(name, upstream string) (string, error)
+	// Volume, where set, hears of each new data directory of a part, "database" or "broker-1" and on, before the part has
+	// written there: it may put a file system of its own there. kfake has none.
+	Volume func(part, dir string) error
 	// Build builds the fast database where it is missing and can be built.
 	Build bool
 	// Say hears of each step that takes a while; may be nil.
@@ -116,6 +119,7 @@ func (s *Stack) open(c Config) error {
 	s.backends = &backends{
 		env: env, dir: s.Dir, kafka: c.Kafka, ephemeral: ephemeral, freePorts: ephemeral || c.FreePorts, build: c.Build,
 		pids: s.directory.pids, say: c.Say, onEnd: s.fail, link: c.Link,
+		volume: c.Volume,
 	}
 	return nil
 }

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// hasVolumes tells whether the parts' directories can be filled.
+func hasVolumes(t terrain) bool { return t.volumes }
+
+// F15: the disk of the database or of a broker, or of all brokers, is full but for N kilobytes, and then has room again.
+// A part that has ended meanwhile is started again and again, as an orchestrator would; one that has not is either left
+// to it (freed) or restarted when there is room (restarted).
+func drawDisk(d *drawer) {
+	at := d.from + d.between(0, (d.to-d.from)/4)
+	lasts := d.between(3*time.Second, max(3*time.Second, min(12*time.Second, (d.to-d.from)/2)))
+	targets := []string{"database"}
+	if d.t.nodes > 0 && d.one("database", "broker") == "broker" {
+		targets = nil
+		for n := range d.t.nodes {
+			targets = append(targets, fmt.Sprintf("broker-%d", n+1))
+		}
+		if d.one("one", "every") == "one" {
+			targets = d.some(1, targets)
+		}
+	}
+	d.add(at, lasts, d.one("freed", "restarted"), d.r.IntN(1024), targets...)
+}
+
+func doDisk(ctx context.Context, b *breaker, i Injection) (func(), error) {
+	var errs error
+	for _, name := range i.Target {
+		errs = errors.Join(errs, b.sys.volumes.fill(name, int64(i.N)<<10))
+	}
+	return func() {
+		for _, name := range i.Target {
+			if err := b.sys.volumes.free(name); err != nil {
+				b.sys.note("%s stays full: %v", name, err)
+			}
+		}
+		if i.Variant == "restarted" {
+			up, err := b.downAll(context.WithoutCancel(ctx), i.Target, true)
+			if err != nil {
+				b.sys.note("%s: %v", i, err)
+				return
+			}
+			up()
+		}
+	}, errs
+}
