@@ -146,7 +146,7 @@ func (l *lanes) failed(ln *lane, now time.Time) {
 	ln.sending = false
 	l.sending--
 	ln.failures++
-	if ln.failures >= l.limits.forgetAfter && 2*l.entries > l.limits.entries {
+	if ln.failures >= l.limits.forgetAfter && !l.hasRoom() {
 		ln.high = ln.queue[0].Sequence - 1
 		ln.failures = 0
 		l.drop(ln, len(ln.queue))

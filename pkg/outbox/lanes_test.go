@@ -224,10 +224,10 @@ func (w *world) heal(t *rapid.T) {
 
 func TestLanes_ForgetWhatKeepsFailingOnlyWhenMemoryIsShort(t *testing.T) {
 	for _, tc := range []struct {
-		capacity int
-		kept     bool
-	}{{1, false}, {100, true}} {
-		l := newLanes(limits{entries: tc.capacity, bytes: 1 << 20, sending: 10, idle: 10, linger: time.Hour, forgetAfter: 8, backoff: func(int) time.Duration { return 0 }})
+		entries, bytes int
+		kept           bool
+	}{{1, 1 << 20, false}, {100, 1 << 20, true}, {100, 300, false}} {
+		l := newLanes(limits{entries: tc.entries, bytes: tc.bytes, sending: 10, idle: 10, linger: time.Hour, forgetAfter: 8, backoff: func(int) time.Duration { return 0 }})
 		view := []Entry{{ID: "1", Topic: "x", Sequence: 1}}
 		l.offer("a", view)
 		now := time.Unix(0, 0)
