@@ -39,6 +39,7 @@ var kinds = map[string]kind{
 	"F14": {draw: drawHostile, do: doHostile},
 	"F15": {possible: hasVolumes, draw: drawDisk, do: doDisk},
 	"F16": {draw: drawOutbox, do: doOutbox},
+	"F17": {possible: hasOld, draw: drawVersions, do: doVersions},
 }
 
 // breaker is what faults work on.

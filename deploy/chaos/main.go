@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -29,6 +30,7 @@ type config struct {
 	Clients  int           `default:"16" help:"How many clients."`
 	Rate     float64       `default:"40" help:"Operations a second, of all clients together."`
 	Bin      string        `type:"path" help:"Directory of services and orderctl, built with -tags chaos -buildvcs=auto (default: they are built)."`
+	Old      string        `default:"0471f705edd5" help:"The commit whose services F17 runs beside those of today."`
 	Keep     string        `type:"path" help:"Directory in which everything of each run is kept (default: of those that fail, in the temporary directory)."`
 	Soak     int           `help:"So many random seeds instead of one; a table at the end."`
 	Seeds    []uint64      `help:"These seeds instead of one; a table at the end."`
@@ -44,6 +46,7 @@ type config struct {
 	environ []string // more for the services
 	label   string   // stands before what a run says
 	commit  string   // that the services were built from
+	oldBin  string   // directory of the services of Old; "": there are none
 	drain   time.Duration
 	// standstill is how long nothing may move until a run is judged; 0: as long as drain.
 	standstill time.Duration
@@ -118,6 +121,18 @@ func (c config) main(ctx context.Context, out io.Writer) error {
 		}
 		c.Bin, c.commit = dir, commitHere(ctx)
 	}
+	if c.asks("F17") {
+		dir, err := os.MkdirTemp("", "chaos-old-bin-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir) // it was made here
+		if err := buildOld(ctx, c.Old, dir); err != nil {
+			c.note("F17 is left out: %v", err)
+		} else {
+			c.oldBin = dir
+		}
+	}
 	switch {
 	case c.Outage != "":
 		return c.outage(ctx, out)
@@ -178,14 +193,13 @@ func nodesOf(kafka string) int {
 
 // terrain is what a plan may count on.
 func (c config) terrain() terrain {
-	return terrain{kafka: c.Kafka, nodes: nodesOf(c.Kafka), faults: c.Faults, volumes: canMount()}
+	return terrain{kafka: c.Kafka, nodes: nodesOf(c.Kafka), faults: c.Faults, volumes: canMount(), old: c.oldBin != ""}
 }
 
-// sayWhatIsLeftOut tells of faults that were asked for and that are not possible here.
-func (c config) sayWhatIsLeftOut(t terrain) {
-	for _, f := range c.Faults {
-		if name, _ := fault(f); name == "F15" && !t.volumes {
-			c.note("F15 is left out: this process may not mount file systems")
-		}
-	}
+// asks tells whether a fault may be drawn.
+func (c config) asks(name string) bool {
+	return c.Outage == "" && !c.Controls && slices.ContainsFunc(c.Faults, func(asked string) bool {
+		of, _ := fault(asked)
+		return of == name
+	})
 }

@@ -149,7 +149,9 @@ func (r *run) plan() Plan {
 		return Plan{Seed: r.seed, Duration: duration(r.Duration), Steps: r.steps}
 	}
 	on := r.terrain()
-	r.sayWhatIsLeftOut(on)
+	if r.asks("F15") && !on.volumes {
+		r.note("F15 is left out: this process may not mount file systems")
+	}
 	return newPlan(r.seed, r.Duration, on)
 }
 

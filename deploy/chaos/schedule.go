@@ -86,6 +86,8 @@ type terrain struct {
 	faults []string // that may be drawn, see fault
 	// volumes tells whether each part can have a file system of its own.
 	volumes bool
+	// old tells whether there are binaries of an older commit.
+	old bool
 }
 
 // fault splits what the command line says: F6, or F6:pause:leader, which narrows each choice that offers pause or leader.

@@ -93,6 +93,12 @@ func startSystem(ctx context.Context, c config, dir string, note func(string, ..
 			s.add(fmt.Sprintf("%s-%d", name, n+2), service{i}, false)
 		}
 	}
+	if c.oldBin != "" {
+		if err := s.addOld(c.oldBin); err != nil {
+			s.kill()
+			return nil, err
+		}
+	}
 	s.add("database", database{s.stack.Database}, true)
 	if s.stack.Broker.Kind == stack.KafkaFake {
 		s.add("broker-1", fake{s.stack.Broker}, true)

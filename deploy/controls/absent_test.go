@@ -41,7 +41,7 @@ func traces(t *testing.T, binary string) (found []string) {
 	}
 	content, err := os.ReadFile(binary)
 	require.NoError(t, err)
-	names := []string{"ORDERWIRE_CONTROL", "ORDERWIRE_FAILPOINT"}
+	names := []string{"ORDERWIRE_CONTROL", "ORDERWIRE_FAILPOINT", "ORDERWIRE_EVENTS"}
 	for _, c := range chaos.Controls() {
 		names = append(names, string(c))
 	}

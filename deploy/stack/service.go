@@ -58,6 +58,7 @@ type Instance struct {
 	AdminURL string
 
 	stack   *Stack
+	binDir  string
 	addr    string
 	env     environment
 	process *process
@@ -69,7 +70,7 @@ type Instance struct {
 func (i *Instance) Start(ctx context.Context, env ...string) error {
 	begin := time.Now()
 	p, err := startProcess(command{
-		name: i.Name, path: filepath.Join(i.stack.binDir, i.Service), env: i.env.with(env...), watch: true, onEnd: i.stack.fail,
+		name: i.Name, path: filepath.Join(i.binDir, i.Service), env: i.env.with(env...), watch: true, onEnd: i.stack.fail,
 	}, i.stack.backends.logDir(), i.stack.backends.pids)
 	if err != nil {
 		return err

@@ -183,7 +183,7 @@ func (s *Stack) instance(svc service, name string) (*Instance, error) {
 		return nil, err
 	}
 	i := &Instance{
-		Name: name, Service: svc.name, stack: s, addr: loopback(http),
+		Name: name, Service: svc.name, stack: s, binDir: s.binDir, addr: loopback(http),
 		URL: "http://" + loopback(http), AdminURL: "http://" + loopback(admin),
 	}
 	s.mu.Lock()
@@ -203,6 +203,11 @@ func (s *Stack) Add(ctx context.Context, name string, env ...string) (*Instance,
 
 // Prepare makes one more instance of a service as Add does, and leaves it to the caller to start it.
 func (s *Stack) Prepare(name string, env ...string) (*Instance, error) {
+	return s.PrepareFrom(s.binDir, name, env...)
+}
+
+// PrepareFrom is Prepare with the service's binary of another directory.
+func (s *Stack) PrepareFrom(binDir, name string, env ...string) (*Instance, error) {
 	for _, svc := range services {
 		if svc.name != name {
 			continue
@@ -211,7 +216,7 @@ func (s *Stack) Prepare(name string, env ...string) (*Instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		i.env = s.environmentOf(svc, i).with(env...)
+		i.binDir, i.env = binDir, s.environmentOf(svc, i).with(env...)
 		return i, nil
 	}
 	return nil, fmt.Errorf("no service is called %q", name)

@@ -18,6 +18,7 @@ const Enabled = true
 var (
 	control   = mustParse(parseControl(os.Getenv("ORDERWIRE_CONTROL")))
 	failpoint = mustParse(parseFailpoint(os.Getenv("ORDERWIRE_FAILPOINT")))
+	newer     = mustParse(parseEvents(os.Getenv("ORDERWIRE_EVENTS")))
 	passed    atomic.Int64 // times that the failpoint was passed
 )
 
@@ -29,6 +30,17 @@ type fatal struct {
 
 // On tells whether a control is switched on.
 func On(c Control) bool { return c == control }
+
+// newField is a string field of number 1000 in protobuf's encoding, which no event has.
+const newField = "\xc2\x3e\x05newer"
+
+// Shape gives an event's body as it is to be stored: as a later version would write it, if that was asked for.
+func Shape(body []byte) []byte {
+	if !newer {
+		return body
+	}
+	return append(slices.Clip(body), newField...)
+}
 
 // Pass kills the process, as kill -9 does, at the failpoint that was asked for.
 func Pass(at Failpoint) {
@@ -68,6 +80,13 @@ func parseFailpoint(text string) (fatal, error) {
 		f.n = n
 	}
 	return f, nil
+}
+
+func parseEvents(text string) (bool, error) {
+	if text != "" && text != "newer" {
+		return false, fmt.Errorf("ORDERWIRE_EVENTS is %q: want newer, or nothing", text)
+	}
+	return text != "", nil
 }
 
 func mustParse[T any](value T, err error) T {

@@ -41,6 +41,13 @@ func TestParse_KnowsEveryNameAndNoOther(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, fatal{f, 1}, got)
 	}
+	for text, want := range map[string]bool{"": false, "newer": true} {
+		got, err := parseEvents(text)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	_, err := parseEvents("older")
+	require.Error(t, err)
 	got, err := parseFailpoint("start@12")
 	require.NoError(t, err)
 	require.Equal(t, fatal{Start, 12}, got)

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/orderwire/orderwire/pkg/chaos"
 )
 
 // Document is what every stored document with events embeds:
@@ -65,7 +67,10 @@ func (d *Document) NextSequence(topic string) int64 {
 }
 
 // Append adds an event to the write being made. Its sequence comes from NextSequence of its topic.
-func (d *Document) Append(e Entry) { d.fresh = append(d.fresh, e) }
+func (d *Document) Append(e Entry) {
+	e.Body = chaos.Shape(e.Body)
+	d.fresh = append(d.fresh, e)
+}
 
 // Unsent counts the events that are not yet known to be published.
 func (d *Document) Unsent() int { return len(d.Outbox) + len(d.fresh) }
