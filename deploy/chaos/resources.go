@@ -38,6 +38,7 @@ const (
 	perDescriptor  = 40  // kB, for each that is open: what a connection costs
 	moreFDs        = 64 + 32
 	moreGoroutines = 2*32 + 16
+	joinWithin     = 10 * time.Second
 	settleWithin   = 40 * time.Second // the gateway lets go of an idle connection after 30 s
 )
 
@@ -58,12 +59,21 @@ func newSampler(s *system) *sampler {
 	}
 }
 
-// rest notes what each holds before the load.
+// rest notes what each holds before the load, once none starts any more goroutines: a consumer is ready before it has
+// begun with all of its partitions.
 func (s *sampler) rest(ctx context.Context) {
-	for _, i := range s.instances() {
-		if u, err := s.sample(ctx, i); err == nil {
-			s.before[i.Name] = u
+	for end := time.Now().Add(joinWithin); ; {
+		grows := false
+		for _, i := range s.instances() {
+			if u, err := s.sample(ctx, i); err == nil {
+				grows = grows || u.Goroutines > s.before[i.Name].Goroutines
+				s.before[i.Name] = u.most(s.before[i.Name])
+			}
 		}
+		if !grows || !time.Now().Before(end) || ctx.Err() != nil {
+			return
+		}
+		sleep(ctx, time.Second)
 	}
 }
 
