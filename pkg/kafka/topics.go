@@ -44,7 +44,7 @@ func (e *PartitionsError) Error() string {
 }
 
 // EnsureTopics creates the topics that are missing and waits until all are there. It waits for a broker until ctx
-// ends, and refuses a topic with another number of partitions (PartitionsError).
+// ends, and says in the end if one has another number of partitions (PartitionsError).
 func EnsureTopics(ctx context.Context, c Config, clientID string, topics ...Topic) error {
 	for try := 0; ; try++ {
 		err := ensureTopics(c, clientID, topics)
@@ -87,9 +87,15 @@ func ensureTopics(c Config, clientID string, topics []Topic) error {
 	if err != nil {
 		return fmt.Errorf("find Kafka's controller: %w", err)
 	}
-	missing, err := missingTopics(controller, s.Version, topics)
-	if err != nil || len(missing) == 0 {
+	missing, wrong, err := missingTopics(controller, s.Version, topics)
+	switch {
+	case err != nil:
 		return err
+	case len(missing) > 0: // are made first: a reader lives with another number of partitions
+	case wrong != nil:
+		return wrong
+	default:
+		return nil
 	}
 	made, err := controller.CreateTopics(sarama.NewCreateTopicsRequest(s.Version, missing, s.Admin.Timeout, false))
 	if err != nil {
@@ -107,8 +113,8 @@ func ensureTopics(c Config, clientID string, topics []Topic) error {
 	return errTopicsNotThere // look again: creation is not finished when it is answered, and a twin may have been faster
 }
 
-// missingTopics gives those that are not there, and a PartitionsError for one that is there otherwise.
-func missingTopics(controller *sarama.Broker, version sarama.KafkaVersion, topics []Topic) (map[string]*sarama.TopicDetail, error) {
+// missingTopics gives those that are not there, and says if one is there otherwise.
+func missingTopics(controller *sarama.Broker, version sarama.KafkaVersion, topics []Topic) (missing map[string]*sarama.TopicDetail, wrong *PartitionsError, err error) {
 	wanted, names := map[string]Topic{}, make([]string, 0, len(topics))
 	for _, t := range topics {
 		wanted[t.Name] = t
@@ -118,21 +124,21 @@ func missingTopics(controller *sarama.Broker, version sarama.KafkaVersion, topic
 	request.AllowAutoTopicCreation = false
 	answer, err := controller.GetMetadata(request)
 	if err != nil {
-		return nil, fmt.Errorf("look up topics: %w", err)
+		return nil, nil, fmt.Errorf("look up topics: %w", err)
 	}
-	missing := map[string]*sarama.TopicDetail{}
+	missing = map[string]*sarama.TopicDetail{}
 	for _, have := range answer.Topics {
 		t := wanted[have.Name]
 		switch partitions := int32(len(have.Partitions)); { //nolint:gosec // a broker's own count
 		case have.Err == sarama.ErrUnknownTopicOrPartition:
 			missing[t.Name] = t.detail()
 		case have.Err != sarama.ErrNoError && have.Err != sarama.ErrLeaderNotAvailable:
-			return nil, fmt.Errorf("look up topic %s: %w", t.Name, have.Err)
+			return nil, nil, fmt.Errorf("look up topic %s: %w", t.Name, have.Err)
 		case partitions != t.Partitions:
-			return nil, &PartitionsError{t.Name, t.Partitions, partitions}
+			wrong = &PartitionsError{t.Name, t.Partitions, partitions}
 		}
 	}
-	return missing, nil
+	return missing, wrong, nil
 }
 
 func (t Topic) detail() *sarama.TopicDetail {
