@@ -48,7 +48,7 @@ type config struct {
 	commit  string   // that the services were built from
 	oldBin  string   // directory of the services of Old; "": there are none
 	drain   time.Duration
-	// standstill is how long nothing may move until a run is judged; 0: as long as drain.
+	// standstill shortens patience.
 	standstill time.Duration
 	// directed runs break what steps say, and draw nothing.
 	directed bool
@@ -172,6 +172,14 @@ func build(ctx context.Context, dir string) error {
 		}
 	}
 	return nil
+}
+
+// patience is how long nothing may move until a run is judged.
+func (c config) patience() time.Duration {
+	if c.standstill == 0 {
+		return c.drain
+	}
+	return min(c.standstill, c.drain)
 }
 
 func (c config) note(format string, args ...any) {

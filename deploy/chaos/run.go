@@ -75,9 +75,6 @@ const drainWithin = 90 * time.Second
 // once runs one seed and judges it. An error means that nothing could be said.
 func (c config) once(ctx context.Context, seed uint64) (result, error) {
 	c.Kafka = c.kafkaOf(seed)
-	if c.standstill == 0 {
-		c.standstill = c.drain
-	}
 	res := result{
 		Commit: c.commit, Machine: machine.String(), Began: time.Now().UTC(), Seed: seed, Kafka: c.Kafka,
 		Duration: duration(c.Duration), Rate: c.Rate, Faults: c.Faults,
@@ -269,7 +266,7 @@ func (r *run) judge(ctx context.Context, res *result) error {
 			accepted = append(accepted, p.id)
 		}
 	}
-	report, err := r.sys.audit(ctx, r.Bin, r.dir, accepted, min(time.Until(begin.Add(r.drain)), r.standstill))
+	report, err := r.sys.audit(ctx, r.Bin, r.dir, accepted, min(time.Until(begin.Add(r.drain)), r.patience()))
 	if err != nil {
 		return err
 	}
@@ -315,7 +312,7 @@ func (r *run) awaitFinal(ctx context.Context) ([]order, error) {
 				moved = time.Now()
 			}
 			there = all
-			if time.Since(moved) > r.standstill {
+			if time.Since(moved) > r.patience() {
 				return there, nil
 			}
 			if !slices.ContainsFunc(all, func(o order) bool { return !slices.Contains(finalStates, o.Status) }) {
@@ -382,7 +379,7 @@ func (r *run) checkWatchers(ctx context.Context, log []record) int {
 	total := 0
 	for _, w := range r.watch {
 		var v verdict
-		for end := time.Now().Add(min(r.drain, r.standstill, 20*time.Second)); ; {
+		for end := time.Now().Add(min(r.patience(), 20*time.Second)); ; {
 			seen, gaps, err := w.snapshot()
 			seen = slices.DeleteFunc(seen, func(p pushed) bool { return r.sys.ownOrders[p.Order] })
 			v = verdict{}
