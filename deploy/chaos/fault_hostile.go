@@ -518,8 +518,8 @@ func (a *attacker) wire() []demand {
 // url is where the first instance of a service listens.
 func (a *attacker) url(service string) string { return a.sys.stack.Instances(service)[0].URL }
 
-// try sends a demand and notes what came of it.
-func (a *attacker) try(ctx context.Context, d demand) {
+// ask sends a demand and gives its answer.
+func (a *attacker) ask(ctx context.Context, d demand) probe {
 	p := probe{demand: d}
 	p.Begin = duration(a.sys.since())
 	resp, err := a.send(ctx, d)
@@ -527,11 +527,17 @@ func (a *attacker) try(ctx context.Context, d demand) {
 		err = p.read(resp)
 	}
 	p.End = duration(a.sys.since())
-	if ctx.Err() != nil {
-		return
-	}
 	if err != nil {
 		p.Error = err.Error()
+	}
+	return p
+}
+
+// try sends a demand and notes what came of it.
+func (a *attacker) try(ctx context.Context, d demand) {
+	p := a.ask(ctx, d)
+	if ctx.Err() != nil {
+		return
 	}
 	a.sys.probed(p)
 }
@@ -648,18 +654,9 @@ func (a *attacker) placeWith(ctx context.Context, customer, token string, times 
 		all.Go(func() {
 			d := d
 			d.body = bytes.NewReader(raw)
-			answer := probe{demand: d}
-			answer.Begin = duration(a.sys.since())
-			resp, err := a.send(ctx, d)
-			if err == nil {
-				err = answer.read(resp)
-			}
-			answer.End = duration(a.sys.since())
-			if err != nil {
-				answer.Error = err.Error()
-			}
+			answer := a.ask(ctx, d)
 			a.sys.probed(answer)
-			if answer.Status == http.StatusCreated && err == nil {
+			if answer.Status == http.StatusCreated && answer.Error == "" {
 				mu.Lock()
 				defer mu.Unlock()
 				ids[answer.Order] = true

@@ -77,7 +77,7 @@ func (s *system) addOld(dir string) error {
 		if err != nil {
 			return err
 		}
-		s.add(name+oldSuffix, service{i}, false)
+		s.add(name+oldSuffix, serviceUnit(i), false)
 	}
 	return nil
 }

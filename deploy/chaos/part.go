@@ -20,32 +20,39 @@ type unit interface {
 	resume() bool
 }
 
-type service struct{ *stack.Instance }
+// controlled is what a service, a node and a database have in common; their starts differ.
+type controlled interface {
+	Stop(ctx context.Context)
+	Kill()
+	Pause()
+	Resume()
+	Pid() int
+}
 
-func (s service) start(ctx context.Context, env []string) error { return s.Start(ctx, env...) }
-func (s service) stop(ctx context.Context)                      { s.Stop(ctx) }
-func (s service) kill()                                         { s.Kill() }
-func (s service) running() bool                                 { return s.Pid() != 0 }
-func (s service) pause() bool                                   { s.Pause(); return true }
-func (s service) resume() bool                                  { s.Resume(); return true }
+// process is a unit that is a process of its own.
+type process struct {
+	controlled
+	startWith func(ctx context.Context, env []string) error
+}
 
-type node struct{ *stack.Node }
+func serviceUnit(i *stack.Instance) unit {
+	return process{i, func(ctx context.Context, env []string) error { return i.Start(ctx, env...) }}
+}
 
-func (n node) start(ctx context.Context, _ []string) error { return n.Start(ctx) }
-func (n node) stop(ctx context.Context)                    { n.Stop(ctx) }
-func (n node) kill()                                       { n.Kill() }
-func (n node) running() bool                               { return n.Pid() != 0 }
-func (n node) pause() bool                                 { n.Pause(); return true }
-func (n node) resume() bool                                { n.Resume(); return true }
+func nodeUnit(n *stack.Node) unit {
+	return process{n, func(ctx context.Context, _ []string) error { return n.Start(ctx) }}
+}
 
-type database struct{ *stack.Database }
+func databaseUnit(d *stack.Database) unit {
+	return process{d, func(ctx context.Context, _ []string) error { return d.Start(ctx) }}
+}
 
-func (d database) start(ctx context.Context, _ []string) error { return d.Start(ctx) }
-func (d database) stop(ctx context.Context)                    { d.Stop(ctx) }
-func (d database) kill()                                       { d.Kill() }
-func (d database) running() bool                               { return d.Pid() != 0 }
-func (d database) pause() bool                                 { d.Pause(); return true }
-func (d database) resume() bool                                { d.Resume(); return true }
+func (p process) start(ctx context.Context, env []string) error { return p.startWith(ctx, env) }
+func (p process) stop(ctx context.Context)                      { p.Stop(ctx) }
+func (p process) kill()                                         { p.Kill() }
+func (p process) running() bool                                 { return p.Pid() != 0 }
+func (p process) pause() bool                                   { p.Pause(); return true }
+func (p process) resume() bool                                  { p.Resume(); return true }
 
 // fake is kfake, which lives in this process.
 type fake struct{ *stack.Broker }

@@ -83,14 +83,14 @@ func startSystem(ctx context.Context, c config, dir string, note func(string, ..
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.watchers.Go(s.swallowEnds)
 	for _, name := range stack.Services() {
-		s.add(name, service{s.stack.Instances(name)[0]}, true)
+		s.add(name, serviceUnit(s.stack.Instances(name)[0]), true)
 		for n := range spareInstances {
 			i, err := s.stack.Prepare(name)
 			if err != nil {
 				s.kill()
 				return nil, err
 			}
-			s.add(fmt.Sprintf("%s-%d", name, n+2), service{i}, false)
+			s.add(fmt.Sprintf("%s-%d", name, n+2), serviceUnit(i), false)
 		}
 	}
 	if c.oldBin != "" {
@@ -99,12 +99,12 @@ func startSystem(ctx context.Context, c config, dir string, note func(string, ..
 			return nil, err
 		}
 	}
-	s.add("database", database{s.stack.Database}, true)
+	s.add("database", databaseUnit(s.stack.Database), true)
 	if s.stack.Broker.Kind == stack.KafkaFake {
 		s.add("broker-1", fake{s.stack.Broker}, true)
 	}
 	for _, n := range s.stack.Broker.Nodes() {
-		s.add(fmt.Sprintf("broker-%d", n.ID), node{n}, true)
+		s.add(fmt.Sprintf("broker-%d", n.ID), nodeUnit(n), true)
 	}
 	return s, nil
 }

@@ -53,8 +53,9 @@ type delivery struct {
 // closeWithin is how long a producer that ends waits for what is on its way.
 const closeWithin = 5 * time.Second
 
-// Publish hands m over. done is called exactly once, from the producer's goroutine or, when the producer is not
-// connected, from the caller's: it must not block. It waits while the producer is full.
+// Publish hands m over. done is called once, from the producer's goroutine or, when the producer is not connected, from
+// the caller's: it must not block. Where the producer has ended before the answer it may not be called at all (Run).
+// Publish waits while the producer is full.
 func (p *Producer) Publish(m *Message, done func(error)) {
 	p.publish(context.Background(), m, done)
 }

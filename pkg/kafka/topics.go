@@ -88,14 +88,11 @@ func ensureTopics(c Config, clientID string, topics []Topic) error {
 		return fmt.Errorf("find Kafka's controller: %w", err)
 	}
 	missing, wrong, err := missingTopics(controller, s.Version, topics)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case len(missing) > 0: // are made first: a reader lives with another number of partitions
-	case wrong != nil:
+	}
+	if len(missing) == 0 { // what is missing is made first: a reader lives with another number of partitions
 		return wrong
-	default:
-		return nil
 	}
 	made, err := controller.CreateTopics(sarama.NewCreateTopicsRequest(s.Version, missing, s.Admin.Timeout, false))
 	if err != nil {
@@ -114,7 +111,7 @@ func ensureTopics(c Config, clientID string, topics []Topic) error {
 }
 
 // missingTopics gives those that are not there, and says if one is there otherwise.
-func missingTopics(controller *sarama.Broker, version sarama.KafkaVersion, topics []Topic) (missing map[string]*sarama.TopicDetail, wrong *PartitionsError, err error) {
+func missingTopics(controller *sarama.Broker, version sarama.KafkaVersion, topics []Topic) (missing map[string]*sarama.TopicDetail, wrong, err error) {
 	wanted, names := map[string]Topic{}, make([]string, 0, len(topics))
 	for _, t := range topics {
 		wanted[t.Name] = t

@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/orderwire/orderwire/pkg/mongodb"
 )
 
 // Problem is a refusal (RFC 9457). It is an error, to be returned by a route.
@@ -109,7 +110,7 @@ func asProblem(err error, c echo.Context) *Problem {
 		return fromEcho(he, c)
 	case isGone(err, c):
 		return Unavailable("the request was given up; what was asked for may have happened")
-	case errors.Is(err, context.DeadlineExceeded), mongo.IsTimeout(err), mongo.IsNetworkError(err):
+	case errors.Is(err, context.DeadlineExceeded), mongodb.IsAway(err):
 		return Unavailable("a part of the system did not answer in time; try again")
 	}
 	return &Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "something went wrong here; it is in the log under this request's id"}

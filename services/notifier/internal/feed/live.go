@@ -179,11 +179,7 @@ func (l *Live) read(ctx context.Context, reader *kafka.Reader, from cursor.Curso
 			cancel(errChanged)
 		}
 	})
-	err := reader.Read(ctx, offsets(from.Next), l.take)
-	if errors.Is(context.Cause(ctx), errChanged) { // the reader says no more than that its context has ended
-		return errChanged
-	}
-	return err
+	return reader.Read(ctx, offsets(from.Next), l.take)
 }
 
 // watch looks at the topics now and then; true when they have changed.

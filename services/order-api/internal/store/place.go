@@ -73,7 +73,7 @@ func (s *Store) placeAll(ctx context.Context, batch []Placement) []group.Result[
 	isFirst := true
 	for pause := time.Millisecond; len(waiting) > 0; pause *= 2 {
 		again, met, err := s.placeRound(ctx, batch, waiting, isFirst, results)
-		if err == nil && met && !isFirst { // with an order that nobody can see yet: its insert may still fail
+		if err == nil && met { // with an order that nobody can see yet: its insert may still fail
 			err = sleep(ctx, pause/2+rand.N(pause))
 		}
 		if err != nil {
@@ -87,8 +87,8 @@ func (s *Store) placeAll(ctx context.Context, batch []Placement) []group.Result[
 	return results
 }
 
-// placeRound answers those of waiting that it can and returns the others. met tells that an insert ran into a key of
-// somebody else. An error concerns all that it returns.
+// placeRound answers those of waiting that it can and returns the others. met tells that an insert ran into a key that
+// was looked up and not found. An error concerns all that it returns.
 func (s *Store) placeRound(ctx context.Context, batch []Placement, waiting []int, isFirst bool, results []group.Result[Placed]) (again []int, met bool, err error) {
 	known := map[scope]*document{}
 	if !isFirst {
@@ -148,7 +148,7 @@ func (s *Store) placeRound(ctx context.Context, batch []Placement, waiting []int
 		case err == nil:
 			results[i].Value = Placed{Order: docs[n].order()}
 		case errors.As(err, &duplicate) && duplicate.Index == idempotencyIndex:
-			again, met = append(again, i), true
+			again, met = append(again, i), !isFirst
 		default:
 			results[i].Err = fmt.Errorf("place an order: %w", err)
 		}

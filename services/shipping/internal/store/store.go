@@ -95,15 +95,8 @@ func (s *Store) Fold(ctx context.Context, news map[string][]shipment.News) map[s
 func (s *Store) Act(ctx context.Context, id, trace string, step shipment.Step) (*shipment.Shipment, error) {
 	var says []events.Type // as the last try decided
 	d, err := s.shipments.Update(ctx, id, func(d *document) error {
-		now := d.shipment().Clone()
 		var err error
-		if says, err = step(now); err != nil {
-			return err
-		}
-		if len(says) == 0 {
-			return outbox.ErrUnchanged
-		}
-		_, err = s.change(d, now, says, trace, s.clock())
+		says, err = s.take(d, step, trace)
 		return err
 	})
 	if err != nil {
@@ -122,16 +115,12 @@ func (s *Store) ActAll(ctx context.Context, steps map[string]shipment.Step) map[
 		if d == nil {
 			return nil, shipment.ErrNotFound
 		}
-		now := d.shipment().Clone()
-		says, err := steps[id](now)
+		says, err := s.take(d, steps[id], "")
 		if err != nil {
 			return nil, err
 		}
-		if len(says) == 0 {
-			return nil, outbox.ErrUnchanged
-		}
 		said[id] = says
-		return s.change(d, now, says, "", s.clock())
+		return d, nil
 	})
 	for id, err := range failed {
 		delete(said, id)
@@ -141,6 +130,21 @@ func (s *Store) ActAll(ctx context.Context, steps map[string]shipment.Step) map[
 		s.metrics.count(says)
 	}
 	return failed
+}
+
+// take lets the carrier take a step on a shipment as it was read, and gives the events that tell of it. It gives
+// outbox.ErrUnchanged where the step says nothing.
+func (s *Store) take(d *document, step shipment.Step, trace string) ([]events.Type, error) {
+	now := d.shipment().Clone()
+	says, err := step(now)
+	if err != nil {
+		return nil, err
+	}
+	if len(says) == 0 {
+		return nil, outbox.ErrUnchanged
+	}
+	_, err = s.change(d, now, says, trace, s.clock())
+	return says, err
 }
 
 // Get reads one shipment, or gives shipment.ErrNotFound.
