@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
-	"fmt"
 	"os"
-	"strconv"
 	"time"
 
+	host "github.com/orderwire/orderwire/deploy/internal/machine"
 	"github.com/orderwire/orderwire/deploy/stack"
 )
 
@@ -36,7 +34,7 @@ func (l *lab) cpu() map[string]time.Duration {
 		default:
 			pid = l.instance(name).Pid()
 		}
-		if t, ok := cpuTime(pid); ok {
+		if t, ok := host.CPUTime(pid); ok {
 			used[name] = t
 		}
 	}
@@ -55,21 +53,4 @@ func cpuAnOrder(before, after map[string]time.Duration, orders int) []figure {
 		}
 	}
 	return figures
-}
-
-// cpuTime reads user and system time of a process, proc_pid_stat(5): fields 14 and 15, in ticks of 10 ms.
-func cpuTime(pid int) (time.Duration, bool) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, false
-	}
-	// The name in field 2 may hold anything, so count from its closing parenthesis.
-	fields := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:])
-	const user, system = 14 - 3, 15 - 3
-	if len(fields) <= system {
-		return 0, false
-	}
-	u, err1 := strconv.Atoi(string(fields[user]))
-	s, err2 := strconv.Atoi(string(fields[system]))
-	return time.Duration(u+s) * 10 * time.Millisecond, err1 == nil && err2 == nil
 }

@@ -28,22 +28,6 @@ func TestResident_IsThatOfTheProcess(t *testing.T) {
 	require.Error(t, err, "there is no such process")
 }
 
-func TestCPUTime_IsThatOfTheProcess(t *testing.T) {
-	before, ok := cpuTime(os.Getpid())
-	if !ok {
-		t.Skip("SKIP: this system has no /proc")
-	}
-	require.Eventually(t, func() bool {
-		for n := 0; n < 1e7; n++ {
-			runtime.KeepAlive(n)
-		}
-		after, ok := cpuTime(os.Getpid())
-		return ok && after > before
-	}, 20*time.Second, time.Millisecond)
-	_, ok = cpuTime(1 << 30)
-	require.False(t, ok)
-}
-
 func TestInsertRate_CountsWhatIsStored(t *testing.T) {
 	to := testbackend.Mongo(t).Collection("copies")
 	const clients = 4

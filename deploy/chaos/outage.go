@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -319,30 +317,10 @@ func (o *outageRun) cpuTime() time.Duration {
 	}
 	var all time.Duration
 	for _, pid := range pids {
-		all += cpuOf(pid)
+		used, _ := machine.CPUTime(pid) // 0 where it is not known
+		all += used
 	}
 	return all
-}
-
-// cpuOf gives the processor time of a process (proc(5), fields 14 and 15, in hundredths of a second); 0 where it is not known.
-func cpuOf(pid int) time.Duration {
-	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
-	if len(fields) < 13 {
-		return 0
-	}
-	var ticks int64
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 func taken(a attempt) bool { return a.status == http.StatusCreated }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"os"
 	"testing"
 	"time"
 
@@ -62,14 +61,4 @@ func TestOutage_FindsWhatIsNotKept(t *testing.T) {
 		o.judge()
 		only(t, o.verdict, "I11")
 	})
-}
-
-func TestCPU_IsThatOfTheProcess(t *testing.T) {
-	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		t.Skip("SKIP: this system has no /proc")
-	}
-	for begun := time.Now(); time.Since(begun) < 50*time.Millisecond; {
-		continue
-	}
-	require.Positive(t, cpuOf(os.Getpid()))
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/orderwire/orderwire/deploy/internal/machine"
 	"github.com/orderwire/orderwire/deploy/stack"
 )
 
@@ -126,17 +126,11 @@ func (s *sampler) sample(ctx context.Context, i *stack.Instance) (usage, error) 
 
 // rss gives the resident memory of a process, in MB.
 func rss(pid int) (int64, error) {
-	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	kB, err := strconv.ParseInt(strings.TrimSuffix(machine.Value(filepath.Join("/proc", strconv.Itoa(pid), "status"), "VmRSS"), " kB"), 10, 64)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("no VmRSS, the process has ended: %w", err)
 	}
-	for line := range bytes.Lines(raw) {
-		if rest, ok := bytes.CutPrefix(line, []byte("VmRSS:")); ok {
-			kB, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(string(rest)), "kB")), 10, 64)
-			return kB >> 10, err
-		}
-	}
-	return 0, errors.New("no VmRSS: the process has ended")
+	return kB >> 10, nil
 }
 
 // goroutines asks the admin port.

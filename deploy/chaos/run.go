@@ -422,7 +422,7 @@ func (r *run) recovery() map[string][]float64 {
 		}
 	}
 	out := map[string][]float64{}
-	for n, w := range r.windows {
+	for _, w := range r.windows {
 		back := time.Duration(-1)
 		for _, e := range scheduled { // in the order in which they came
 			if placedAt[e.Order] >= w.To {
@@ -433,7 +433,7 @@ func (r *run) recovery() map[string][]float64 {
 		alone := !slices.ContainsFunc(r.windows, func(o window) bool {
 			return o.From < back && o.To > w.From && (o.From != w.From || o.To != w.To)
 		})
-		if back > 0 && alone && n >= 0 {
+		if back > 0 && alone {
 			out[w.kind()] = append(out[w.kind()], (back - w.To).Seconds())
 		}
 	}
