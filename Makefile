@@ -66,7 +66,7 @@ chaos: check ## break it for two minutes by a seed and check its promises (SEED=
 .PHONY: soak
 soak: KAFKA = mixed
 soak: check ## the same with N=30 random seeds of five minutes each, two side by side (OUT=FILE keeps results, and goes on from them)
-	@go run ./deploy/chaos --soak $(N) --parallel $(PARALLEL) --kafka $(KAFKA) --duration 5m --rate 20 $(if $(OUT),--out $(OUT)) $(CHAOS)
+	@go run ./deploy/chaos --soak $(N) --parallel $(PARALLEL) --kafka $(KAFKA) --duration 5m --rate 40 $(if $(OUT),--out $(OUT)) $(CHAOS)
 
 # Every module in both worlds: in the workspace and alone.
 MODULES   := proto-events pkg $(addprefix services/,$(SERVICES)) deploy

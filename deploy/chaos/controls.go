@@ -21,7 +21,7 @@ import (
 type script struct {
 	length time.Duration
 	steps  []Injection
-	rush   bool // every order wants some of what is scarce
+	rush   bool // see load.rush
 }
 
 // step is an injection of a script; at and lasts are seconds.
@@ -69,13 +69,9 @@ var directed = map[chaos.Control]script{
 	}},
 	// Orders are refused while the database is away, and the broker is there.
 	chaos.PublishBeforeWrite: {length: 5 * seconds, steps: []Injection{step(1, 2, "F7", "cut", 0, ordersDatabase)}},
-	// Two instances find a batch each that wants more than the last of a row, and much can happen between what is read
-	// and what is written. The second one needs some seconds to join.
-	chaos.UnguardedStock: {length: 12 * seconds, rush: true, steps: []Injection{
-		step(0, 12, "F5", "term", 0, stack.Inventory+"-2"), step(5, 7, "F7", "latency", 40, inventoryDatabase),
-		step(5.5, 2, "F3", "pause", 0, stack.Inventory, stack.Inventory+"-2"),
-		step(9, 2, "F3", "pause", 0, stack.Inventory, stack.Inventory+"-2"),
-	}},
+	// Every batch wants the last of a row, and so do those who take some out of it, and a second instance once it has
+	// joined: between what is read and what is written it is gone.
+	chaos.UnguardedStock: {length: 8 * seconds, rush: true, steps: []Injection{step(0, 8, "F5", "term", 0, stack.Inventory+"-2")}},
 	// Nothing needs to be broken.
 	chaos.RandomPartitioner: {length: 3 * seconds},
 	// Inventory is killed before it has committed anything in most partitions.

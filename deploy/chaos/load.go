@@ -23,16 +23,17 @@ const (
 
 // load is a number of clients, each with a random stream of its own.
 type load struct {
-	sys     *system
-	history *history
-	http    *http.Client
-	workers []*worker
-	stop    chan struct{}
-	wait    sync.WaitGroup
-	pause   time.Duration // between two operations of a client
-	rush    bool          // every order wants some of what is scarce
-	seed    uint64
-	guests  atomic.Int64 // that there were
+	sys      *system
+	history  *history
+	http     *http.Client
+	workers  []*worker
+	stop     chan struct{}
+	wait     sync.WaitGroup
+	pause    time.Duration // between two operations of a client
+	rush     bool          // every order wants some of one scarce row, of which a little comes and goes all the time
+	oversold sync.Map      // rows of which it is told already
+	seed     uint64
+	guests   atomic.Int64 // that there were
 }
 
 // worker is one client: a customer who places, changes and cancels its own orders, and an operator who does what
@@ -211,6 +212,10 @@ func (w *worker) jitter(d time.Duration) time.Duration {
 
 // act does one random thing.
 func (w *worker) act(ctx context.Context) {
+	if w.rush && w.r.IntN(4) == 0 {
+		w.comeAndGo(ctx)
+		return
+	}
 	p := w.someOrder()
 	switch n := w.r.IntN(100); {
 	case n < 40 || p == nil:
@@ -230,7 +235,7 @@ func (w *worker) act(ctx context.Context) {
 	case n < 83:
 		w.run(ctx, entry{Kind: "history", Order: p.id}, http.MethodGet, "/v1/orders/"+p.id+"/history", false, nil, nil, false)
 	case n < 86:
-		w.run(ctx, entry{Kind: "stock"}, http.MethodGet, "/v1/stock", false, nil, nil, false)
+		w.shelves(ctx)
 	case n < 88:
 		w.run(ctx, entry{Kind: "shipments"}, http.MethodGet, "/v1/shipments?limit=20", false, nil, nil, false)
 	case n < 93:
@@ -240,7 +245,7 @@ func (w *worker) act(ctx context.Context) {
 	case n < 97:
 		w.carrier(ctx, p, "fail", map[string]any{"reason": []string{"refused", "lost"}[w.r.IntN(2)]})
 	default:
-		w.adjust(ctx, fmt.Sprintf("scarce-%d", w.r.IntN(scarceSKUs)), 1+w.r.Int64N(10))
+		w.adjust(ctx, w.scarce(), 1+w.r.Int64N(10))
 	}
 }
 
@@ -270,7 +275,7 @@ func (w *worker) place(ctx context.Context) {
 		body.Items = append(body.Items, item{fmt.Sprintf("plenty-%d", n), 1 + w.r.Int64N(3)})
 	}
 	if w.r.IntN(5) == 0 || w.rush {
-		body.Items = append(body.Items, item{fmt.Sprintf("scarce-%d", w.r.IntN(scarceSKUs)), 1 + w.r.Int64N(3)})
+		body.Items = append(body.Items, item{w.scarce(), 1 + w.r.Int64N(3)})
 	}
 	p := &placed{
 		customer: w.customer(), key: key, body: body,
@@ -338,6 +343,45 @@ func (w *worker) cancel(ctx context.Context, p *placed) {
 
 func (w *worker) carrier(ctx context.Context, p *placed, step string, body any) {
 	w.run(ctx, entry{Kind: step, Order: p.id}, http.MethodPost, "/v1/shipments/"+p.id+"/"+step, true, body, nil, true)
+}
+
+// shelves reads the stock rows: whenever somebody looks, none is below zero (I2).
+func (w *worker) shelves(ctx context.Context) {
+	var page struct {
+		Items []stockRow `json:"items"`
+	}
+	w.run(ctx, entry{Kind: "stock"}, http.MethodGet, "/v1/stock", false, nil, &page, false)
+	for _, row := range page.Items {
+		if row.Available >= 0 {
+			continue
+		}
+		if _, told := w.oversold.LoadOrStore(row.SKU, true); !told {
+			w.sys.say("I2", fmt.Sprintf("%s: %d available at %.1f s: oversold", row.SKU, row.Available, w.sys.since().Seconds()))
+		}
+	}
+}
+
+// scarce is a row of which there is little; in a rush all want the same.
+func (w *worker) scarce() string {
+	n := w.r.IntN(scarceSKUs)
+	if w.rush {
+		n = 0
+	}
+	return fmt.Sprintf("scarce-%d", n)
+}
+
+// comeAndGo puts some of what is scarce in, takes some out, or looks: less comes than is ordered, so it is always the
+// last few.
+func (w *worker) comeAndGo(ctx context.Context) {
+	sku := w.scarce()
+	switch w.r.IntN(4) {
+	case 0:
+		w.adjust(ctx, sku, -1)
+	case 1:
+		w.adjust(ctx, sku, 1+w.r.Int64N(3))
+	default:
+		w.shelves(ctx)
+	}
 }
 
 func (w *worker) adjust(ctx context.Context, sku string, quantity int64) entry {

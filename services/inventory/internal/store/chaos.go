@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/orderwire/orderwire/services/inventory/internal/stock"
@@ -18,8 +19,9 @@ func repeats(d stock.Dossier, doc *document) bool {
 	return false
 }
 
-// early is how long before its transaction the control reads: others have time to take what it has seen.
-const early = 20 * time.Millisecond
+// early is how long before its transaction the control reads, at least: others have time to take what it has seen. Two
+// that read at once write one after the other, or they would only meet.
+const early = 100 * time.Millisecond
 
 // readingEarly is the control chaos.UnguardedStock: a store that has read the stock rows before the transaction.
 func (s *Store) readingEarly(ctx context.Context, batch []stock.Dossier) (*Store, error) {
@@ -27,7 +29,7 @@ func (s *Store) readingEarly(ctx context.Context, batch []stock.Dossier) (*Store
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(early)
+	time.Sleep(early + rand.N(early))
 	c := *s
 	c.early = levels
 	return &c, nil
