@@ -14,8 +14,9 @@ import (
 // fetchVersion is the newest that sarama speaks; it needs Kafka 2.7.
 const fetchVersion = 12
 
-// maxFetchBytes bounds one answer of a broker; a record that is larger comes all the same (KIP-74).
-const maxFetchBytes = 8 << 20
+// maxFetchBytes bounds one answer of a broker; a record that is larger comes all the same (KIP-74). Every reader holds one:
+// the notifier has eight for clients that catch up.
+const maxFetchBytes = 1 << 20
 
 // fetch reads those partitions that one broker leads.
 type fetch struct {

@@ -175,7 +175,7 @@ var errQuiet = errors.New("nothing more comes")
 const quietFor = 5 * time.Second
 
 // Read gives every record from one position up to another, in order in each partition, until steps fails; a call brings
-// what lay together. An OutOfRangeError of package kafka says that something is gone meanwhile: Bridge tells what.
+// some 64 records or 256 kB, which it may keep. An OutOfRangeError of package kafka says that something is gone meanwhile: Bridge tells what.
 func (r *Reading) Read(ctx context.Context, from, to cursor.Position, steps func([]Step) error) error {
 	return r.read(ctx, from, to, quietFor, steps)
 }
@@ -223,7 +223,7 @@ func (r *Reading) readOpen(ctx context.Context, open, next map[kafka.Partition]i
 				}
 				continue
 			}
-			if err := steps(r.steps(c, end)); err != nil {
+			if err := r.give(c, end, steps); err != nil {
 				return err
 			}
 			next[c.Partition], moved[c.Partition] = c.Next, time.Now()
@@ -253,10 +253,18 @@ func (r *Reading) stillThere(ctx context.Context, open, next map[kafka.Partition
 	return nil
 }
 
-// steps gives the records before end, and a last step for what is invisible behind them.
-func (r *Reading) steps(c kafka.Chunk, end int64) []Step {
+// Bounds of what Read gives at once. It is kept for as long as a client that reads slowly takes over it, and must not hold
+// on to all that one answer of a broker brought.
+const (
+	mostSteps     = 64
+	mostStepBytes = maxQueuedBytes
+)
+
+// give gives the records before end, and behind them a last step for what is invisible.
+func (r *Reading) give(c kafka.Chunk, end int64, steps func([]Step) error) error {
 	topic := cursor.Index(c.Topic)
-	batch := make([]Step, 0, len(c.Records)+1)
+	var batch []Step
+	var size int
 	for i := range c.Records {
 		record := &c.Records[i]
 		if record.Offset >= end {
@@ -266,10 +274,16 @@ func (r *Reading) steps(c kafka.Chunk, end int64) []Step {
 		if err != nil { // Live has counted it, or will
 			e = nil
 		}
+		r.h.metrics.replayed.Inc()
 		batch = append(batch, Step{Topic: topic, Partition: int(c.Number), Next: record.Offset + 1, Event: e})
+		if size += len(record.Value); len(batch) == mostSteps || size >= mostStepBytes {
+			if err := steps(batch); err != nil {
+				return err
+			}
+			batch, size = nil, 0
+		}
 	}
-	r.h.metrics.replayed.Add(float64(len(batch)))
-	return append(batch, Step{Topic: topic, Partition: int(c.Number), Next: min(c.Next, end)})
+	return steps(append(batch, Step{Topic: topic, Partition: int(c.Number), Next: min(c.Next, end)}))
 }
 
 // failed notes that the reader is better made anew.

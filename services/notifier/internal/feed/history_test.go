@@ -57,3 +57,35 @@ func TestHistory_WithoutABrokerASlotIsNotLost(t *testing.T) {
 	}
 	require.NoError(t, h.Close(t.Context()))
 }
+
+// Who is slow to take what was read keeps it meanwhile: that must not be all that lay in one answer of the broker.
+func TestHistory_GivesALittleAtATime(t *testing.T) {
+	for name, c := range map[string]struct{ records, size, calls int }{
+		"many":  {3*mostSteps + 1, 10, 4},
+		"large": {5, mostStepBytes/2 + 1, 3},
+		"none":  {0, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &Reading{h: &History{metrics: NewMetrics(nil)}}
+			chunk := kafka.Chunk{Partition: kafka.Partition{Topic: cursor.Topics[1], Number: 2}, Next: 1000}
+			for n := range c.records {
+				chunk.Records = append(chunk.Records, kafka.Record{Offset: int64(n), Value: make([]byte, c.size)})
+			}
+			var calls int
+			var next []int64
+			require.NoError(t, r.give(chunk, 900, func(steps []Step) error {
+				calls++
+				require.LessOrEqual(t, cap(steps), 2*mostSteps, "no more is kept with it")
+				for _, s := range steps {
+					require.Equal(t, []int{1, 2}, []int{s.Topic, s.Partition})
+					next = append(next, s.Next)
+				}
+				return nil
+			}))
+			require.Equal(t, c.calls, calls)
+			require.Len(t, next, c.records+1)
+			require.IsIncreasing(t, next)
+			require.Equal(t, int64(900), next[c.records], "up to the end, not beyond")
+		})
+	}
+}

@@ -3,7 +3,6 @@ package push
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,9 +14,6 @@ import (
 // slack is how many offsets may lie between a replay and the position when it attaches. They are read while the
 // subscription's queue collects what comes meanwhile.
 const slack = 512
-
-// stretchSteps is how many records a session sends before it looks at what else there is to do.
-const stretchSteps = 64
 
 // catchUp reads what a client has missed, up to the moment in which its subscription is attached.
 type catchUp struct {
@@ -35,7 +31,8 @@ type catchUp struct {
 	cancel    context.CancelFunc
 }
 
-// stretch is a piece of the way: records, or gaps with where it goes on behind them.
+// stretch is a piece of the way, after which a session looks at what else there is to do: records, or gaps with where it
+// goes on behind them.
 type stretch struct {
 	steps []feed.Step
 	to    *cursor.Cursor
@@ -107,15 +104,10 @@ func (c *catchUp) stage(ctx context.Context) (attached bool, err error) {
 		return false, err
 	}
 	err = c.reading.Read(ctx, c.at.Next.Clone(), target.Next, func(steps []feed.Step) error {
-		for part := range slices.Chunk(steps, stretchSteps) {
-			for _, step := range part {
-				c.at.Next = moved(c.at.Next, step)
-			}
-			if err := c.give(ctx, stretch{steps: part}); err != nil {
-				return err
-			}
+		for _, step := range steps {
+			c.at.Next = moved(c.at.Next, step)
 		}
-		return nil
+		return c.give(ctx, stretch{steps: steps})
 	})
 	if err != nil {
 		return false, err
