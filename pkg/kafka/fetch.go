@@ -14,9 +14,13 @@ import (
 // fetchVersion is the newest that sarama speaks; it needs Kafka 2.7.
 const fetchVersion = 12
 
-// maxFetchBytes bounds one answer of a broker; a record that is larger comes all the same (KIP-74). Every reader holds one:
+// Bounds of what a reader holds of the brokers' answers, all together, as they come, and of the least of one answer. A
+// batch that is larger comes all the same (KIP-74). Unpacked it takes some ten times as much, and there are many readers:
 // the notifier has eight for clients that catch up.
-const maxFetchBytes = 1 << 20
+const (
+	maxFetchBytes = 1 << 20
+	minFetchBytes = 64 << 10
+)
 
 // fetch reads those partitions that one broker leads.
 type fetch struct {
@@ -24,6 +28,7 @@ type fetch struct {
 	conf       *sarama.Config
 	partitions []Partition
 	epochs     map[Partition]int32
+	maxBytes   int32 // of an answer
 }
 
 // loop fetches until something is wrong. The broker answers as soon as it has anything, or after MaxWaitTime.
@@ -48,7 +53,7 @@ func (f *fetch) loop(ctx context.Context, mu *sync.Mutex, next map[Partition]int
 
 func (f *fetch) request(next map[Partition]int64) *sarama.FetchRequest {
 	request := &sarama.FetchRequest{
-		Version: fetchVersion, MinBytes: 1, MaxBytes: maxFetchBytes, Isolation: f.conf.Consumer.IsolationLevel,
+		Version: fetchVersion, MinBytes: 1, MaxBytes: f.maxBytes, Isolation: f.conf.Consumer.IsolationLevel,
 		MaxWaitTime:  int32(f.conf.Consumer.MaxWaitTime / time.Millisecond),
 		SessionEpoch: -1, // no fetch session (KIP-227)
 	}

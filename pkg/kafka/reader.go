@@ -159,10 +159,11 @@ func (r *Reader) round(ctx context.Context, next map[Partition]int64, take func(
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
-	var mu sync.Mutex // guards next and calls of take
+	var mu sync.Mutex                                                      // guards next and calls of take
+	share := int32(max(maxFetchBytes/max(len(leaders), 1), minFetchBytes)) //nolint:gosec // at most maxFetchBytes
 	for broker, partitions := range leaders {
 		all.Go(func() {
-			f := fetch{broker: broker, conf: r.client.Config(), partitions: partitions, epochs: epochs}
+			f := fetch{broker: broker, conf: r.client.Config(), partitions: partitions, epochs: epochs, maxBytes: share}
 			cancel(f.loop(ctx, &mu, next, take))
 		})
 	}
