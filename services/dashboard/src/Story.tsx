@@ -67,6 +67,7 @@ export function Story({ api, order, onChanged, onClose }: Props) {
         {order.items.map((i) => <li key={i.sku}>{i.quantity} × {i.name} <span className="price">{money(i.lineTotal)}</span></li>)}
       </ul>
       <dl>
+        <dt>Id</dt><dd><code>{order.id}</code></dd>
         <dt>Total</dt><dd>{money(order.total)}</dd>
         <dt>To</dt><dd>{inOneLine(to)}</dd>
         {elsewhere && <><dt>Goes to</dt><dd>{inOneLine(elsewhere)}</dd></>}
