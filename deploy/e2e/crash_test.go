@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -81,7 +82,8 @@ func (l *load) so(t *testing.T, far int) {
 	}, patience, 5*time.Millisecond, "%d orders were never accepted", far)
 }
 
-// finish waits until all orders are accepted, and each of them confirmed; stock must add up to the item.
+// finish waits until all orders are accepted and confirmed, has them delivered, and sees each of them end; stock must add
+// up to the item.
 func (l *load) finish(t *testing.T, s *system, sku string, n int) {
 	t.Helper()
 	l.workers.Wait()
@@ -95,6 +97,37 @@ func (l *load) finish(t *testing.T, s *system, sku string, n int) {
 	}
 	require.Len(t, unique, n, "every key made an order of its own")
 	s.awaitStock(t, stockRow{SKU: sku, Available: int64(1000 - n), Reserved: int64(n)})
+	l.deliver(t, s.operator(t))
+	for id := range unique {
+		l.alice.await(id, "delivered")
+	}
+	s.awaitStock(t, stockRow{SKU: sku, Available: int64(1000 - n), Shipped: int64(n)})
+}
+
+// deliver brings every parcel, as the carrier does.
+func (l *load) deliver(t *testing.T, carrier *client) {
+	t.Helper()
+	parcels := make(chan string, len(l.accepted))
+	for _, id := range l.accepted {
+		parcels <- id
+	}
+	close(parcels)
+	for range 16 {
+		l.workers.Go(func() {
+			for id := range parcels {
+				for _, step := range []string{"dispatch", "deliver"} {
+					a, err := carrier.try("POST", "/v1/shipments/"+id+"/"+step, struct{}{}, nil)
+					if err != nil || a.status != 200 {
+						l.mu.Lock()
+						l.refused = append(l.refused, fmt.Sprint(step, " ", id, ": ", a, err))
+						l.mu.Unlock()
+					}
+				}
+			}
+		})
+	}
+	l.workers.Wait()
+	require.Empty(t, l.refused)
 }
 
 // killedServices kills each service without warning in the middle of 500 orders. A watcher sees each of them placed;
@@ -131,9 +164,9 @@ func killedServices(t *testing.T, s *system) {
 	}
 }
 
-func restartedBackends(t *testing.T, s *system) {
+func killedBackends(t *testing.T, s *system) {
 	for name, part := range map[string]interface {
-		Stop(ctx context.Context)
+		Kill()
 		Start(ctx context.Context) error
 	}{"broker": s.Broker, "database": s.Database} {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +174,7 @@ func restartedBackends(t *testing.T, s *system) {
 			sku := s.product(t, 1000)
 			l := s.load(t, sku, n)
 			l.so(t, n/10)
-			part.Stop(t.Context())
+			part.Kill() // the embedded broker can only be closed
 			require.NoError(t, part.Start(t.Context()))
 			l.finish(t, s, sku, n)
 		})

@@ -207,7 +207,10 @@ func (c *orderShowCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	path := "/v1/orders/" + url.PathEscape(c.ID)
-	if err := c.orderAnswer(t)(api.Call(ctx, http.MethodGet, path, nil, nil, nil)); err != nil || c.JSON {
+	if c.JSON {
+		return c.whole(ctx, t, api, path)
+	}
+	if err := c.orderAnswer(t)(api.Call(ctx, http.MethodGet, path, nil, nil, nil)); err != nil {
 		return err
 	}
 	var history struct {
@@ -226,6 +229,22 @@ func (c *orderShowCmd) Run(ctx context.Context, t *terminal) error {
 		rows = append(rows, []string{clock(h.Time), h.Source, h.Type, strconv.FormatInt(h.Version, 10)})
 	}
 	return t.table(rows)
+}
+
+// whole prints the order as it is answered, with its history in a field of its own.
+func (c *orderShowCmd) whole(ctx context.Context, t *terminal, api *client.Client, path string) error {
+	var o map[string]json.RawMessage
+	var history struct {
+		Items json.RawMessage `json:"items"`
+	}
+	if _, err := api.Call(ctx, http.MethodGet, path, nil, nil, &o); err != nil {
+		return err
+	}
+	if _, err := api.Call(ctx, http.MethodGet, path+"/history", nil, nil, &history); err != nil {
+		return err
+	}
+	o["history"] = history.Items
+	return t.printJSON(o)
 }
 
 type orderListCmd struct {

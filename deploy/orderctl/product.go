@@ -89,8 +89,9 @@ func (c *productDeleteCmd) Run(ctx context.Context, t *terminal) error {
 	if _, err := api.Call(ctx, http.MethodDelete, "/v1/products/"+url.PathEscape(c.SKU), nil, nil, nil); err != nil {
 		return err
 	}
-	if !c.JSON {
-		fmt.Fprintf(t.out, "%s is off the price list\n", c.SKU)
+	if c.JSON {
+		return t.printJSON(map[string]string{"sku": c.SKU})
 	}
+	fmt.Fprintf(t.out, "%s is off the price list\n", c.SKU)
 	return nil
 }

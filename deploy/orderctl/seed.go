@@ -43,6 +43,9 @@ func (s *seedCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
+	if s.JSON {
+		return t.printJSON(map[string]int{"added": added})
+	}
 	fmt.Fprintf(t.out, "%d of %d demo products were new\n", added, len(demo))
 	return nil
 }

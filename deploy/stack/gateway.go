@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // gateway is one origin for a browser: the page, and the services behind their paths. A request goes to the
@@ -141,7 +143,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// Below these paths a typing error must not be answered with the page.
 	if under(r.URL.Path, "/v1") || under(r.URL.Path, "/dev") {
-		writeProblem(w, problem{Status: http.StatusNotFound, Code: "not_found", Detail: "nothing is at " + r.URL.Path})
+		writeProblem(w, r, problem{Status: http.StatusNotFound, Code: "not_found", Detail: "nothing is at " + r.URL.Path})
 		return
 	}
 	g.page.ServeHTTP(w, r)
@@ -156,7 +158,7 @@ func under(path, route string) bool {
 func (g *gateway) forward(w http.ResponseWriter, r *http.Request, service string) {
 	addr := g.next(service)
 	if addr == "" {
-		unavailable(w, service)
+		unavailable(w, r, service)
 		return
 	}
 	proxy := &httputil.ReverseProxy{
@@ -175,18 +177,18 @@ func (g *gateway) forward(w http.ResponseWriter, r *http.Request, service string
 			g.log.Warn("upstream failed", "service", service, "upstream", addr, "path", r.URL.Path, "error", err)
 			var dial *dialError
 			if errors.As(err, &dial) {
-				unavailable(w, service)
+				unavailable(w, r, service)
 				return
 			}
-			writeProblem(w, problem{Status: http.StatusBadGateway, Code: "bad_gateway", Detail: service + " gave no answer; whether it has done the work is unknown"})
+			writeProblem(w, r, problem{Status: http.StatusBadGateway, Code: "bad_gateway", Detail: service + " gave no answer; whether it has done the work is unknown"})
 		},
 	}
 	proxy.ServeHTTP(w, r)
 }
 
-func unavailable(w http.ResponseWriter, service string) {
+func unavailable(w http.ResponseWriter, r *http.Request, service string) {
 	w.Header().Set("Retry-After", "1")
-	writeProblem(w, problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: service + " is not there at the moment"})
+	writeProblem(w, r, problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: service + " is not there at the moment"})
 }
 
 // problem is an RFC 9457 answer of the gateway itself, of the services' shape.
@@ -198,7 +200,15 @@ type problem struct {
 	Detail string `json:"detail"`
 }
 
-func writeProblem(w http.ResponseWriter, p problem) {
+// mostRequestID is the longest id of a client's that is taken over, as in the services.
+const mostRequestID = 128
+
+func writeProblem(w http.ResponseWriter, r *http.Request, p problem) {
+	id := r.Header.Get("X-Request-Id")
+	if id == "" || len(id) > mostRequestID {
+		id = uuid.NewString()
+	}
+	w.Header().Set("X-Request-Id", id)
 	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
 	body, err := json.Marshal(p)
 	if err != nil { // strings and a number always marshal

@@ -31,7 +31,7 @@ func pageHandler(files fs.FS) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			writeProblem(w, problem{Status: http.StatusMethodNotAllowed, Code: "method-not-allowed", Detail: "the page is only read"})
+			writeProblem(w, r, problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "the page is only read"})
 			return
 		}
 		name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
@@ -45,10 +45,10 @@ func pageHandler(files fs.FS) http.Handler {
 			if name == "index.html" {
 				detail = "this orderctl was built without the page: run make build"
 			}
-			writeProblem(w, problem{Status: http.StatusNotFound, Code: "not_found", Detail: detail})
+			writeProblem(w, r, problem{Status: http.StatusNotFound, Code: "not_found", Detail: detail})
 			return
 		case err != nil:
-			writeProblem(w, problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "the page cannot be read"})
+			writeProblem(w, r, problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "the page cannot be read"})
 			return
 		}
 		if name == "index.html" {

@@ -272,11 +272,11 @@ func (s *Stack) settings(c Config) error {
 	)
 	if env.get("JWT_JWKS_URL") == "" {
 		if env.get("JWT_SECRET") == "" {
-			secret, err := s.secret()
+			secret, err := s.secret(env.get("JWT_SECRET_FILE"))
 			if err != nil {
 				return err
 			}
-			env = env.with("JWT_SECRET=" + secret)
+			env = env.without("JWT_SECRET_FILE").with("JWT_SECRET=" + secret)
 		}
 		env = env.withDefault("DEV_LOGIN", "true")
 	}
@@ -321,18 +321,21 @@ func (s *Stack) environmentOf(svc service, i *Instance) environment {
 	return env
 }
 
-// secret gives the key that tokens are signed with; it is made once per data directory.
-func (s *Stack) secret() (string, error) {
-	file := filepath.Join(s.Dir, "jwt-secret")
+// secret gives the key that tokens are signed with, of a file; without one it is made once per data directory.
+func (s *Stack) secret(file string) (string, error) {
+	given := file != ""
+	if !given {
+		file = filepath.Join(s.Dir, "jwt-secret")
+	}
 	raw, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) && !given {
 		raw = []byte(randomHex(32))
 		err = os.WriteFile(file, raw, 0o600)
 	}
 	if err != nil {
 		return "", fmt.Errorf("the key for tokens: %w", err)
 	}
-	return string(raw), nil
+	return strings.TrimRight(string(raw), "\r\n"), nil
 }
 
 // Secret is the HS256 key of this stack's tokens; "" when JWT_JWKS_URL is set.

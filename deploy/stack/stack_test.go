@@ -107,6 +107,7 @@ func TestStack_GatewayRoutesToEachService(t *testing.T) {
 		resp, body := get(t, s.GatewayURL+path)
 		require.Equal(t, http.StatusNotFound, resp.StatusCode, path)
 		require.Equal(t, "application/problem+json", resp.Header.Get("Content-Type"), path)
+		require.NotEmpty(t, resp.Header.Get("X-Request-Id"), path)
 		require.Contains(t, string(body), `"code":"not_found"`)
 	}
 }

@@ -39,13 +39,13 @@ func init() {
 // breakerMemory is how long a circuit breaker of sarama's producer remembers a failure, and stays open. It cannot be set.
 const breakerMemory = 10 * time.Second
 
-const longestBackoff = 2 * time.Second
+const longestBackoff = 2500 * time.Millisecond
 
-// backoff doubles from 100 ms to 2 s, with jitter; over the producer's 20 tries that is more than 30 s, which is
-// longer than a broker's restart.
+// backoff doubles from 100 ms to 2 s, with up to a quarter of jitter on top; over the producer's 20 tries that is more than
+// 30 s, which is longer than a broker's restart.
 func backoff(retries, _ int) time.Duration {
-	d := min(100*time.Millisecond<<min(retries, 10), longestBackoff)
-	return d/2 + rand.N(d/2)
+	d := min(100*time.Millisecond<<min(retries, 10), 4*longestBackoff/5)
+	return d + rand.N(d/4)
 }
 
 // base holds what all clients have in common.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/rcrowley/go-metrics"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,7 +26,7 @@ func TestProducerConfig_IsSafe(t *testing.T) {
 	require.Equal(t, MaxMessageBytes+EnvelopeBytes, s.Producer.MaxMessageBytes)
 	require.Zero(t, s.Producer.Flush, "a limit without a frequency may never flush")
 	require.Empty(t, s.Producer.Transaction.ID)
-	require.Greater(t, leastPatience(s.Producer.Retry.BackoffFunc, s.Producer.Retry.Max), 15*time.Second,
+	require.Greater(t, leastPatience(s.Producer.Retry.BackoffFunc, s.Producer.Retry.Max), 30*time.Second,
 		"longer than a broker's restart, whatever the jitter")
 	require.Greater(t, s.Metadata.Timeout-longestBackoff, breakerMemory, "a look for a leader fails after the breaker has forgotten the last one")
 	require.Greater(t, leastPatience(s.Metadata.Retry.BackoffFunc, s.Metadata.Retry.Max), s.Metadata.Timeout, "or it fails sooner")
@@ -99,7 +100,8 @@ func TestGroupConfig_IsSafe(t *testing.T) {
 	require.Greater(t, s.Net.ReadTimeout, s.Consumer.Group.Rebalance.Timeout, "or JoinGroup breaks")
 	require.Equal(t, sarama.ReadCommitted, s.Consumer.IsolationLevel)
 	require.Zero(t, s.Consumer.Fetch.Max, "otherwise a bigger record is skipped")
-	require.GreaterOrEqual(t, s.Consumer.MaxProcessingTime, time.Second)
+	require.Equal(t, 5*time.Second, s.Consumer.MaxProcessingTime)
+	require.Equal(t, 256, s.ChannelBufferSize)
 }
 
 func TestBase_CreatesNoTopicByAccident(t *testing.T) {
@@ -110,6 +112,8 @@ func TestBase_CreatesNoTopicByAccident(t *testing.T) {
 	require.Equal(t, 10*time.Second, s.Metadata.Timeout)
 	require.Equal(t, time.Minute, s.Metadata.RefreshFrequency, "new partitions are seen")
 	require.Equal(t, int32(64<<20), sarama.MaxDecompressedBatchSize)
+	require.True(t, metrics.UseNilMetrics, "sarama's own leak")
+	require.Equal(t, 30*time.Second, s.Net.ReadTimeout)
 }
 
 func TestConfig_RefusesWhatWouldBeUnsafe(t *testing.T) {
