@@ -117,7 +117,7 @@ func newWorld(t *testing.T) *world {
 		member, err := consumer.New(w.conf, group(name), s.handle, w.producer, discard, nil)
 		require.NoError(t, err)
 		run(member.Run)
-		require.Eventually(t, func() bool { return member.Ready(ctx) == nil }, patience, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return member.Joined(ctx) == nil }, patience, 10*time.Millisecond)
 	}
 	w.log, err = topics.Open(w.conf)
 	require.NoError(t, err)

@@ -82,12 +82,17 @@ func New(k kafka.Config, c Config, h Handler, p *kafka.Producer, log *slog.Logge
 // ErrNotJoined says that this member has no assignment at the moment.
 var ErrNotJoined = errors.New("not a member of the consumer group")
 
-// Ready tells whether this member takes part, an assignment without partitions counts, and a broker answers.
-func (g *Group) Ready(ctx context.Context) error {
+// Reachable tells whether a broker answers.
+func (g *Group) Reachable(ctx context.Context) error { return kafka.Ping(ctx, g.brokers, g.sarama) }
+
+// Joined tells whether this member takes part; an assignment without partitions counts. While others come, go or have
+// crashed it may take no part for as long as the session and the rebalance time-out together: that is no reason to
+// answer no requests.
+func (g *Group) Joined(context.Context) error {
 	if !g.joined.Load() {
 		return ErrNotJoined
 	}
-	return kafka.Ping(ctx, g.brokers, g.sarama)
+	return nil
 }
 
 // Run joins and handles records until ctx ends; then it finishes the batch in flight, commits and leaves. It waits for

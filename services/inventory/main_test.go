@@ -40,8 +40,8 @@ func TestRun_AnswersWithTheBrokerAway(t *testing.T) {
 	require.JSONEq(t, `{"items":[]}`, body)
 	status, required, ok := s.Readiness()
 	require.Equal(t, http.StatusServiceUnavailable, status)
-	require.Equal(t, map[string]bool{"mongodb": true, "kafka": true}, required, "inventory needs both")
-	require.Equal(t, map[string]bool{"mongodb": true, "kafka": false}, ok)
+	require.Equal(t, map[string]bool{"mongodb": true, "kafka": true, "consumer": false}, required, "inventory needs both")
+	require.Equal(t, map[string]bool{"mongodb": true, "kafka": false, "consumer": false}, ok)
 	require.Contains(t, s.Metrics(), "inventory_decisions_total")
 	require.NoError(t, s.Stop())
 }

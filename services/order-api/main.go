@@ -82,7 +82,8 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("make a consumer: %w", err)
 	}
-	app.Check("kafka", false, member.Ready)
+	app.Check("kafka", false, member.Reachable)
+	app.Check("consumer", false, member.Joined)
 	verifier, err := auth.NewVerifier(ctx, conf.Auth)
 	if err != nil {
 		return fmt.Errorf("make a verifier of tokens: %w", err)

@@ -55,8 +55,8 @@ func TestRun_AnswersWithTheBrokerAway(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, status)
 	status, required, ok := s.Readiness()
 	require.Equal(t, http.StatusServiceUnavailable, status)
-	require.Equal(t, map[string]bool{"mongodb": true, "kafka": true}, required, "shipping needs both")
-	require.Equal(t, map[string]bool{"mongodb": true, "kafka": false}, ok)
+	require.Equal(t, map[string]bool{"mongodb": true, "kafka": true, "consumer": false}, required, "shipping needs both")
+	require.Equal(t, map[string]bool{"mongodb": true, "kafka": false, "consumer": false}, ok)
 	require.Contains(t, s.Metrics(), `shipping_decisions_total{type="shipment-failed"} 0`)
 	require.NoError(t, s.Stop())
 }
@@ -68,8 +68,8 @@ func TestRun_TakesAnOrderFromItsRequestToItsDelivery(t *testing.T) {
 		"KAFKA_BROKERS="+strings.Join(brokers, ","), "MONGODB_URI="+os.Getenv("TEST_MONGODB_URI"), "MONGODB_DATABASE="+db.Name(),
 		"JWT_SECRET="+secret, "CARRIER_DISPATCH_AFTER=1ms", "CARRIER_DELIVER_AFTER=1ms")
 	require.Eventually(t, func() bool {
-		status, _, _ := s.Readiness()
-		return status == http.StatusOK
+		status, _, ok := s.Readiness()
+		return status == http.StatusOK && ok["consumer"]
 	}, time.Minute, 50*time.Millisecond, "it is never ready")
 
 	id := uuid.Must(uuid.NewV7()).String()
