@@ -25,7 +25,7 @@ import (
 const someOrder = `{"items":[{"sku":"mug","quantity":1}],
 	"shippingAddress":{"name":"A","street":"S","city":"C","postalCode":"1","country":"DE"}}`
 
-// caller asks a service that runs without a broker, each on connections of its own.
+// caller asks a service, each on connections of its own.
 type caller struct {
 	http  *http.Client
 	url   string
@@ -69,7 +69,13 @@ func (c *caller) do(ctx context.Context, method, path, body string) (status int,
 // startWithoutBroker starts the service on a database, with one product.
 func startWithoutBroker(t *testing.T, uri string, db *mongo.Database) *servicetest.Service {
 	t.Helper()
-	s := servicetest.Start(t, run, "KAFKA_BROKERS="+servicetest.FreeAddr(t), "MONGODB_URI="+uri, "MONGODB_DATABASE="+db.Name(),
+	return start(t, servicetest.FreeAddr(t), uri, db)
+}
+
+// start starts the service with one product.
+func start(t *testing.T, brokers, uri string, db *mongo.Database) *servicetest.Service {
+	t.Helper()
+	s := servicetest.Start(t, run, "KAFKA_BROKERS="+brokers, "MONGODB_URI="+uri, "MONGODB_DATABASE="+db.Name(),
 		"JWT_SECRET="+strings.Repeat("s", 32), "DEV_LOGIN=true")
 	status, answer, _, err := newCaller(t, s, "boss", true).do(t.Context(), http.MethodPut, "/v1/products/mug",
 		`{"name":"A mug","unitPrice":{"amount":100,"currency":"EUR"}}`)

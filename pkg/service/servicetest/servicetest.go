@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -14,10 +15,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/orderwire/orderwire/pkg/auth"
 )
 
 // patience is how long a start may take; nothing here asserts how quick it is.
 const patience = 30 * time.Second
+
+// Secret is the JWT_SECRET of services that are asked by Ask.
+const Secret = "a secret of at least thirty-two bytes"
 
 // Service is one that runs.
 type Service struct {
@@ -96,21 +102,37 @@ func (s *Service) Get(path string) (status int, body string) {
 	return s.get(s.URL + path)
 }
 
-// get asks until there is an answer: the public port opens a moment after the service says that it runs.
-func (s *Service) get(url string) (int, string) {
+// Ask asks the public port as somebody; a body is JSON.
+func (s *Service) Ask(who auth.Principal, method, path, body string) (status int, answer string) {
+	s.t.Helper()
+	verifier, err := auth.NewVerifier(s.t.Context(), auth.Config{Secret: Secret, Issuer: "orderwire", Audience: "orderwire"})
+	require.NoError(s.t, err)
+	token, err := verifier.Sign(who, time.Hour)
+	require.NoError(s.t, err)
+	return s.do(method, s.URL+path, body, http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}})
+}
+
+func (s *Service) get(url string) (status int, body string) {
+	s.t.Helper()
+	return s.do(http.MethodGet, url, "", nil)
+}
+
+// do asks until there is an answer: the public port opens a moment after the service says that it runs.
+func (s *Service) do(method, url, body string, header http.Header) (status int, answer string) {
 	s.t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	var resp *http.Response
 	require.Eventually(s.t, func() bool {
-		req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, url, nil)
+		req, err := http.NewRequestWithContext(s.t.Context(), method, url, strings.NewReader(body))
 		require.NoError(s.t, err)
+		maps.Copy(req.Header, header)
 		resp, err = client.Do(req) //nolint:bodyclose // closed below, once there is one
 		return err == nil
 	}, patience, 10*time.Millisecond)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	raw, err := io.ReadAll(resp.Body)
 	require.NoError(s.t, err)
-	return resp.StatusCode, string(body)
+	return resp.StatusCode, string(raw)
 }
 
 // FreeAddr gives a loopback address on which nobody listens.
