@@ -254,7 +254,7 @@ func (o *outageRun) look(ctx context.Context, i *stack.Instance) {
 	for ctx.Err() == nil {
 		at := o.sys.since()
 		mb, err := rss(i.Pid())
-		answer := o.askReady(ctx, i)
+		answer := o.sampler.askReady(ctx, i)
 		o.mu.Lock()
 		if err == nil {
 			o.rss[i.Service] = append(o.rss[i.Service], sampleAt{at, mb})
@@ -268,12 +268,13 @@ func (o *outageRun) look(ctx context.Context, i *stack.Instance) {
 	}
 }
 
-func (o *outageRun) askReady(ctx context.Context, i *stack.Instance) readyAnswer {
+// askReady asks an instance's /readyz; a zero answer says that there was none.
+func (s *sampler) askReady(ctx context.Context, i *stack.Instance) readyAnswer {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, i.AdminURL+"/readyz", nil)
 	if err != nil {
 		return readyAnswer{}
 	}
-	resp, err := o.sampler.http.Do(req)
+	resp, err := s.http.Do(req)
 	if err != nil {
 		return readyAnswer{}
 	}

@@ -38,7 +38,7 @@ const (
 	perDescriptor  = 40  // kB, for each that is open: what a connection costs
 	moreFDs        = 64 + 32
 	moreGoroutines = 2*32 + 16
-	joinWithin     = 10 * time.Second
+	joinWithin     = 30 * time.Second
 	settleWithin   = 40 * time.Second // the gateway lets go of an idle connection after 30 s
 )
 
@@ -59,14 +59,15 @@ func newSampler(s *system) *sampler {
 	}
 }
 
-// rest notes what each holds before the load, once none starts any more goroutines: a consumer is ready before it has
-// begun with all of its partitions.
+// rest notes what each holds before the load, once every check passes and none starts any more goroutines: a service is
+// ready before it has joined its group, and has joined before it has begun with all of its partitions.
 func (s *sampler) rest(ctx context.Context) {
 	for end := time.Now().Add(joinWithin); ; {
 		grows := false
 		for _, i := range s.instances() {
 			if u, err := s.sample(ctx, i); err == nil {
-				grows = grows || u.Goroutines > s.before[i.Name].Goroutines
+				a := s.askReady(ctx, i)
+				grows = grows || u.Goroutines > s.before[i.Name].Goroutines || a.status != http.StatusOK || len(a.away) > 0
 				s.before[i.Name] = u.most(s.before[i.Name])
 			}
 		}
