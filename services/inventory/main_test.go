@@ -61,8 +61,8 @@ func TestRun_HoldsTheStockOfAnOrderAndAsksForItsShipment(t *testing.T) {
 		"KAFKA_BROKERS="+strings.Join(brokers, ","), "MONGODB_URI="+os.Getenv("TEST_MONGODB_URI"), "MONGODB_DATABASE="+db.Name(),
 		"JWT_SECRET="+servicetest.Secret)
 	require.Eventually(t, func() bool {
-		status, _, _ := s.Readiness()
-		return status == http.StatusOK
+		status, _, ok := s.Readiness()
+		return status == http.StatusOK && ok["consumer"]
 	}, time.Minute, 50*time.Millisecond, "it is never ready")
 
 	id := uuid.Must(uuid.NewV7()).String()

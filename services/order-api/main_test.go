@@ -67,7 +67,7 @@ func TestRun_TakesAnOrderAndConfirmsItOnceStockIsReserved(t *testing.T) {
 	s := start(t, strings.Join(brokers, ","), os.Getenv("TEST_MONGODB_URI"), db)
 	require.Eventually(t, func() bool {
 		_, _, ok := s.Readiness()
-		return ok["kafka"]
+		return ok["consumer"]
 	}, time.Minute, 50*time.Millisecond, "it never joins its consumer group")
 
 	var shown struct{ ID, Status string }
