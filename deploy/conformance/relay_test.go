@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -66,7 +67,11 @@ func topicRecords(t testing.TB, client sarama.Client, topic string) (all []outbo
 	require.NoError(t, err)
 	defer func() { require.NoError(t, consumer.Close()) }()
 	for _, partition := range partitions {
-		end, err := client.GetOffset(topic, partition, sarama.OffsetNewest)
+		var end int64
+		require.Eventually(t, func() bool { // a topic that was made a moment ago may have no leader yet
+			end, err = client.GetOffset(topic, partition, sarama.OffsetNewest)
+			return !errors.Is(err, sarama.ErrNotLeaderForPartition)
+		}, 10*time.Second, 50*time.Millisecond)
 		require.NoError(t, err)
 		if end == 0 {
 			continue
