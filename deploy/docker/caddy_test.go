@@ -80,14 +80,17 @@ func startGateway(t *testing.T, environ ...string) *gateway {
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
-	require.Eventually(t, func() bool {
-		resp, err := http.Get("http://127.0.0.1:" + admin + "/healthz")
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	}, 30*time.Second, 20*time.Millisecond, "caddy is not healthy")
+	// Caddy opens its listeners one after the other: one that answers says nothing of the other.
+	for url, status := range map[string]int{"http://127.0.0.1:" + admin + "/healthz": http.StatusOK, g.url + "/dev": http.StatusNotFound} {
+		require.Eventually(t, func() bool {
+			resp, err := http.Get(url)
+			if err != nil {
+				return false
+			}
+			defer resp.Body.Close()
+			return resp.StatusCode == status
+		}, 30*time.Second, 20*time.Millisecond, "caddy does not answer at %s", url)
+	}
 	return g
 }
 
