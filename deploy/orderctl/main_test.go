@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -219,6 +221,28 @@ func TestWithoutADevelopmentLoginATokenIsAskedFor(t *testing.T) {
 	require.Equal(t, []string{"GET /v1/orders?limit=20 mine"}, o.seen)
 }
 
+// sendFunc pushes a message.
+type sendFunc func(typ, source, cursor, sequence, status string)
+
+// pushes is a notifier whose connections get what play sends, and last for as long as the client wants where it says so.
+func (o *orderwire) pushes(play func(query url.Values, send sendFunc) (stays bool)) {
+	o.mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"cloudevents.json"}})
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow() //nolint:errcheck // a connection that is lost is the point
+		stays := play(r.URL.Query(), func(typ, source, cursor, sequence, status string) {
+			message := fmt.Sprintf(`{"type":%q,"source":%q,"cursor":%q,"sequence":%q,"subject":"o-1","topic":"order-events","data":{"status":%q,"mode":%q}}`,
+				typ, source, cursor, sequence, status, status)
+			conn.Write(r.Context(), websocket.MessageText, []byte(message)) //nolint:errcheck // the test sees it
+		})
+		if stays {
+			conn.Read(r.Context()) //nolint:errcheck // it ends with an error
+		}
+	})
+}
+
 func TestOrderWatch_ComesBackAfterItsCursorDropsRepeatsAndEndsWithTheOrder(t *testing.T) {
 	o := newOrderwire(t)
 	o.answer("GET /v1/orders/{id}", 200, anOrder)
@@ -226,28 +250,18 @@ func TestOrderWatch_ComesBackAfterItsCursorDropsRepeatsAndEndsWithTheOrder(t *te
 		mu    sync.Mutex
 		asked []string
 	)
-	o.mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) {
-		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"cloudevents.json"}})
-		if err != nil {
-			return
-		}
-		defer conn.CloseNow() //nolint:errcheck // a connection that is lost is the point
+	o.pushes(func(query url.Values, send sendFunc) (stays bool) {
 		mu.Lock()
-		asked = append(asked, r.URL.Query().Get("after"))
+		asked = append(asked, query.Get("after"))
 		comesBack := len(asked) > 1
 		mu.Unlock()
-		send := func(typ, source, cursor, sequence, status string) {
-			message := fmt.Sprintf(`{"type":%q,"source":%q,"cursor":%q,"sequence":%q,"subject":"o-1","topic":"order-events","data":{"status":%q}}`,
-				typ, source, cursor, sequence, status)
-			conn.Write(r.Context(), websocket.MessageText, []byte(message)) //nolint:errcheck // the test sees it
-		}
 		send("notifier.subscribed", "notifier", "c0", "", "")
 		send("order-created", "order-api", "c1", "0000000001", "pending")
-		if !comesBack {
-			return
+		if comesBack {
+			send("stock-reserved", "inventory", "c2", "0000000001", "reserved")
+			send("order-updated", "order-api", "c3", "0000000002", "delivered")
 		}
-		send("stock-reserved", "inventory", "c2", "0000000001", "reserved")
-		send("order-updated", "order-api", "c3", "0000000002", "delivered")
+		return comesBack
 	})
 	code, out, errOut := o.orderctl("order", "watch", "o-1")
 	require.Equal(t, 0, code, errOut)
@@ -259,6 +273,64 @@ func TestOrderWatch_ComesBackAfterItsCursorDropsRepeatsAndEndsWithTheOrder(t *te
 	require.Contains(t, out, "delivered")
 	require.Contains(t, errOut, "connection lost")
 	require.Equal(t, 1, strings.Count(errOut, "watching order o-1, waiting for events"), errOut)
+}
+
+func TestOrderWatch_TypesSayWhatIsShownAndTheOrderSaysWhenItEnds(t *testing.T) {
+	o := newOrderwire(t)
+	o.answer("GET /v1/orders/{id}", 200, strings.Replace(anOrder, "rejected", "shipped", 1))
+	var types []string
+	o.pushes(func(query url.Values, send sendFunc) bool {
+		types = query["type"]
+		send("notifier.subscribed", "notifier", "c0", "", "replay")
+		send("shipment-dispatched", "shipping", "c1", "0000000001", "dispatched")
+		send("notifier.caught-up", "notifier", "c2", "", "")
+		send("order-updated", "order-api", "c3", "0000000002", "delivered")
+		send("shipment-delivered", "shipping", "c4", "0000000002", "delivered") // the other topic is behind
+		return true
+	})
+	code, out, errOut := o.orderctl("order", "watch", "o-1", "--type", "shipment-*")
+	require.Equal(t, 0, code, errOut)
+	require.Equal(t, []string{"shipment-*", "order-updated"}, types)
+	require.NotContains(t, out, "order-updated")
+	require.Contains(t, out, "shipment-dispatched")
+	require.Contains(t, out, "shipment-delivered")
+
+	for _, c := range []struct{ given, asked []string }{
+		{nil, nil},
+		{[]string{"--type", "order-*"}, []string{"order-*"}},
+		{[]string{"--type", "order-updated,stock-*"}, []string{"order-updated", "stock-*"}},
+	} {
+		code, out, errOut = o.orderctl(append([]string{"order", "watch", "o-1"}, c.given...)...)
+		require.Equal(t, 0, code, errOut)
+		require.Equal(t, c.asked, types)
+		require.Contains(t, out, "order-updated")
+	}
+}
+
+func TestOrderWatch_EndsWhereNothingIsToComeAnyMore(t *testing.T) {
+	for name, first := range map[string][2]string{
+		"all that is in the log has come": {"notifier.caught-up", ""},
+		"it begins with the present":      {"notifier.subscribed", "live"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOrderwire(t)
+			var asked atomic.Int64
+			o.mux.HandleFunc("GET /v1/orders/{id}", func(w http.ResponseWriter, _ *http.Request) {
+				status := "shipped"
+				if asked.Add(1) > 1 { // it ends before the stream begins
+					status = "delivered"
+				}
+				fmt.Fprint(w, strings.Replace(anOrder, "rejected", status, 1))
+			})
+			o.pushes(func(_ url.Values, send sendFunc) bool {
+				send(first[0], "notifier", "c0", "", first[1])
+				return true
+			})
+			code, out, errOut := o.orderctl("order", "watch", "o-1", "--after", "latest")
+			require.Equal(t, 0, code, errOut)
+			require.Empty(t, out)
+		})
+	}
 }
 
 func TestStockList_ShowsOnlyWhatTheViewerMaySee(t *testing.T) {

@@ -7,18 +7,22 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/orderwire/orderwire/deploy/internal/client"
+	events "github.com/orderwire/orderwire/proto-events"
 )
 
-// errEnough is what handle returns to end the stream.
-var errEnough = errors.New("enough")
+// lastWords is how long an order that has ended is watched on: the parcel's or the stock's last event may come after the
+// order's own, as there is no order between the two topics.
+const lastWords = 500 * time.Millisecond
 
 type orderWatchCmd struct {
 	remote
-	ID    string   `arg:"" optional:"" help:"Of this order only, until it has ended."`
+	ID    string   `arg:"" optional:"" help:"Of this order only, until it has ended, whatever types are shown."`
 	Type  []string `help:"Of these types only, for instance order-*."`
 	After string   `help:"Begin there: latest, earliest, a time (RFC 3339) or a cursor (default: now, or the order's beginning)."`
 }
@@ -33,33 +37,58 @@ func (c *orderWatchCmd) Run(ctx context.Context, t *terminal) error {
 	for _, typ := range c.Type {
 		query.Add("type", typ)
 	}
-	if c.ID != "" {
-		var o order
-		if _, err := api.Call(ctx, http.MethodGet, "/v1/orders/"+url.PathEscape(c.ID), nil, nil, &o); err != nil {
-			return err
-		}
-		query.Set("order", c.ID)
-		// A little before it was placed: clocks differ.
-		query.Set("after", o.CreatedAt.Add(-time.Minute).UTC().Format(time.RFC3339))
-	}
-	if c.After != "" {
-		query.Set("after", c.After)
-	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w := &watch{orderWatchCmd: c, t: t, end: sync.OnceFunc(func() { time.AfterFunc(lastWords, cancel) })}
 	what := "all that " + c.viewer() + " may see"
 	if c.ID != "" {
 		what = "order " + c.ID
+		o, err := c.order(ctx, api)
+		if err != nil {
+			return err
+		}
+		w.current = sync.OnceValue(func() error {
+			o, err := c.order(ctx, api)
+			if err == nil && final(o.Status) {
+				w.end()
+			}
+			return err
+		})
+		query.Set("order", c.ID)
+		// A little before it was placed: clocks differ.
+		query.Set("after", o.CreatedAt.Add(-time.Minute).UTC().Format(time.RFC3339))
+		if !c.wants(events.OrderUpdated) {
+			query.Add("type", string(events.OrderUpdated)) // it tells of the end
+		}
+	}
+	if c.After != "" {
+		query.Set("after", c.After)
 	}
 	follow := client.Stream{
 		API: api, Query: query,
 		Connected: sync.OnceFunc(func() { t.say("watching %s, waiting for events (Ctrl-C ends it)", what) }),
 		Lost:      func(err error) { t.say("connection lost, coming back: %v", err) },
-		Handle:    func(e *client.Event, raw []byte) error { return c.show(t, e, raw) },
+		Handle:    w.handle,
 	}
 	err = follow.Run(ctx)
-	if errors.Is(err, errEnough) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// order reads the order that is watched.
+func (c *orderWatchCmd) order(ctx context.Context, api *client.Client) (o order, err error) {
+	_, err = api.Call(ctx, http.MethodGet, "/v1/orders/"+url.PathEscape(c.ID), nil, nil, &o)
+	return o, err
+}
+
+// wants tells whether events of this type are to be shown, as the notifier would.
+func (c *orderWatchCmd) wants(t events.Type) bool {
+	return len(c.Type) == 0 || slices.ContainsFunc(c.Type, func(pattern string) bool {
+		prefix, open := strings.CutSuffix(pattern, "*")
+		return string(t) == pattern || open && strings.HasPrefix(string(t), prefix)
+	})
 }
 
 // viewer names who watches, as far as it is known here.
@@ -74,29 +103,53 @@ func (c *orderWatchCmd) viewer() string {
 	}
 }
 
-// show prints one event, and ends the stream with the order that is watched.
-func (c *orderWatchCmd) show(t *terminal, e *client.Event, raw []byte) error {
+// watch is the command at work.
+type watch struct {
+	*orderWatchCmd
+	t   *terminal
+	end func() // ends the stream soon
+	// current ends it if the order has ended by the time that the stream has come to the present: its last event may lie
+	// before where the stream began, or be gone from the log. nil without an order.
+	current func() error
+}
+
+// handle prints an event, if it is to be shown, and ends the stream with the order that is watched.
+func (w *watch) handle(e *client.Event, raw []byte) error {
 	if e.Own() {
-		if e.Type == "notifier.gap" {
-			t.say("some events are gone from the log: %s", e.Data)
-		}
-		return nil
+		return w.notifier(e)
 	}
 	var o order
 	if err := json.Unmarshal(e.Data, &o); err != nil {
 		return fmt.Errorf("event %s cannot be read: %w", e.ID, err)
 	}
-	if c.JSON {
-		fmt.Fprintf(t.out, "%s\n", raw)
-	} else {
+	if w.ID != "" && e.Source == string(events.SourceOrderAPI) && final(o.Status) {
+		w.end()
+	}
+	switch {
+	case !w.wants(events.Type(e.Type)):
+	case w.JSON:
+		fmt.Fprintf(w.t.out, "%s\n", raw)
+	default:
 		status := ""
-		if e.Source == "order-api" {
+		if e.Source == string(events.SourceOrderAPI) {
 			status = fmt.Sprintf("%s%s (version %d)", o.Status, explain(o), o.Version)
 		}
-		fmt.Fprintf(t.out, "%s  %s  %-24s %s\n", e.Time.Local().Format("15:04:05.000"), e.Subject, e.Type, status)
+		fmt.Fprintf(w.t.out, "%s  %s  %-24s %s\n", e.Time.Local().Format("15:04:05.000"), e.Subject, e.Type, status)
 	}
-	if c.ID != "" && e.Source == "order-api" && final(o.Status) {
-		return errEnough
+	return nil
+}
+
+// notifier handles what the notifier says of the stream itself.
+func (w *watch) notifier(e *client.Event) error {
+	var about struct{ Mode string }
+	if err := json.Unmarshal(e.Data, &about); e.Type == "notifier.subscribed" && err != nil {
+		return fmt.Errorf("%s cannot be read: %w", e.Type, err)
+	}
+	switch {
+	case e.Type == "notifier.gap":
+		w.t.say("some events are gone from the log: %s", e.Data)
+	case w.current != nil && (e.Type == "notifier.caught-up" || about.Mode == "live"):
+		return w.current()
 	}
 	return nil
 }
