@@ -163,8 +163,15 @@ func transaction(ctx context.Context, client *mongo.Client, fn func(ctx context.
 	if err := fn(mongo.NewSessionContext(ctx, session)); err != nil {
 		return conflict(err)
 	}
+	// Whoever has left by now is not waited for: nothing is written. From here on only the deadline counts. The driver
+	// takes a commit that was cancelled for one that was made, and would not abort the transaction.
+	if ctx.Err() != nil {
+		return fmt.Errorf("commit: %w", ctx.Err())
+	}
+	committing, done := uncancelled(ctx)
+	defer done()
 	for try := 1; ; try++ {
-		err := session.CommitTransaction(ctx)
+		err := session.CommitTransaction(committing)
 		switch {
 		case err == nil:
 			return nil
@@ -175,6 +182,16 @@ func transaction(ctx context.Context, client *mongo.Client, fn func(ctx context.
 			return conflict(fmt.Errorf("commit: %w", err))
 		}
 	}
+}
+
+// uncancelled gives a context that ends with ctx's deadline and at no other time.
+func uncancelled(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	ctx = context.WithoutCancel(ctx)
+	if !ok { // the client's own time-out bounds the call
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, deadline)
 }
 
 // conflict marks the errors after which the same transaction, begun again, may succeed. A server that is away is none
