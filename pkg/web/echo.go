@@ -167,7 +167,7 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// Time-outs of a connection. There is none for writing an answer: event streams have no end.
+// Time-outs of a connection.
 const (
 	headerTimeout  = 10 * time.Second
 	readTimeout    = 30 * time.Second
@@ -175,12 +175,20 @@ const (
 	maxHeaderBytes = 32 << 10
 )
 
+// answerTimeout is for how long a client may take to read an answer: the longest list at 30 kB/s takes about half of it. An
+// event stream sets a deadline of its own before each write.
+const answerTimeout = 2 * time.Minute
+
+// patience is how long the requests under way have at the end. They take fractions of a second, but for clients that
+// send or read as slowly as they can, who must not take the time that the other parts need to end well.
+const patience = 5 * time.Second
+
 // parting is how long connections that are kept alive go on at the end, each for one more request. A connection that
 // is closed at once meets the request that is on its way to it, and nobody can tell what has become of that.
 const parting = 250 * time.Millisecond
 
 // Serve gives the part that listens. When its context ends it takes no new connections, lets the requests under way
-// finish, tells its clients to close theirs, and closes what is idle; nobody's request is cut off.
+// finish, tells its clients to close theirs, and closes what is idle; only who takes longer than patience is cut off.
 func Serve(c Config, e *echo.Echo) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		listener, err := net.Listen("tcp", c.Addr) //nolint:noctx // its life is the part's
@@ -195,8 +203,9 @@ func Serve(c Config, e *echo.Echo) func(ctx context.Context) error {
 			e.ServeHTTP(w, r)
 		})
 		server := &http.Server{
-			Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-			ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // what clients do wrong on the wire is not news
+			Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
+			MaxHeaderBytes: maxHeaderBytes,
+			ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // what clients do wrong on the wire is not news
 		}
 		failed := make(chan error, 1)
 		go func() { failed <- server.Serve(listener) }()
@@ -211,7 +220,17 @@ func Serve(c Config, e *echo.Echo) func(ctx context.Context) error {
 			err = errors.Join(err, served)
 		}
 		time.Sleep(parting)
-		// The process's own deadline bounds the wait.
-		return errors.Join(err, server.Shutdown(context.WithoutCancel(ctx)))
+		return errors.Join(err, end(ctx, server))
 	}
+}
+
+// end waits for the requests under way, and cuts off what is left of them.
+func end(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return server.Close()
+	}
+	return err
 }

@@ -400,6 +400,47 @@ func TestServe_FinishesWhatItHasTaken(t *testing.T) {
 	require.NoError(t, <-served)
 }
 
+// TestServe_ASlowClientDoesNotKeepTheProcess has one that sends its body byte by byte, and one that reads nothing of its
+// answer: the parts that end after this one need their time, too.
+func TestServe_ASlowClientDoesNotKeepTheProcess(t *testing.T) {
+	probe, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := probe.Addr().String()
+	require.NoError(t, probe.Close())
+	e := newEcho(web.Config{})
+	begun := make(chan struct{}, 2)
+	e.POST("/in", func(c echo.Context) error {
+		begun <- struct{}{}
+		_, err := io.Copy(io.Discard, c.Request().Body)
+		return err
+	})
+	e.GET("/out", func(c echo.Context) error {
+		begun <- struct{}{}
+		return c.Blob(200, "text/plain", make([]byte, 64<<20))
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(web.Config{Addr: addr}, e)(ctx) }()
+	for _, request := range []string{"POST /in HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", "GET /out HTTP/1.1\r\nHost: x\r\n\r\n"} {
+		var conn net.Conn
+		require.Eventually(t, func() bool {
+			conn, err = net.Dial("tcp", addr)
+			return err == nil
+		}, 10*time.Second, 5*time.Millisecond)
+		defer conn.Close()
+		_, err = fmt.Fprint(conn, request)
+		require.NoError(t, err)
+		<-begun
+	}
+	stop()
+	select {
+	case err := <-served:
+		require.NoError(t, err)
+	case <-time.After(15 * time.Second):
+		t.Fatal("the server still waits for them")
+	}
+}
+
 // TestServe_AConnectionThatIsKeptHasOneMoreRequest sends one on a kept connection to a server that takes no new ones.
 func TestServe_AConnectionThatIsKeptHasOneMoreRequest(t *testing.T) {
 	probe, err := net.Listen("tcp", "127.0.0.1:0")
