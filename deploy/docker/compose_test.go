@@ -21,14 +21,12 @@ const root = "../.."
 var scaled = []string{"order-api", "inventory", "shipping", "notifier", "dashboard"}
 
 func TestCompose_HoldsAgainstTheCode(t *testing.T) {
-	project, err := load(t, composeFile(t), nil)
+	project, err := load(t, composeFile(t, "docker-compose.yml"), nil)
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{
 		"gateway", "dashboard", "order-api", "inventory", "shipping", "notifier", "seed", "kafka", "mongodb",
 	}, project.ServiceNames())
-	for _, rule := range rules {
-		require.Empty(t, rule(t, project))
-	}
+	require.Empty(t, complain(t, project, rules))
 }
 
 // TestCompose_EveryRuleCanFail breaks the file in every way that a rule is for.
@@ -56,7 +54,7 @@ func TestCompose_EveryRuleCanFail(t *testing.T) {
 		{"database for the one without", "      <<: *environment\n      HTTP_ADDR: \":8084\"", "      <<: [*environment, *database]\n      HTTP_ADDR: \":8084\"", "notifier: nothing reads MONGODB_URI"},
 		{"variable that orderctl does not read", "ORDERWIRE_URL: http", "ORDERWIRE_GATEWAY: http", "seed: nothing reads ORDERWIRE_GATEWAY"},
 		{"variable that Caddy does not read", "{XDG_CONFIG_HOME: /tmp, XDG_DATA_HOME: /tmp}", "{GATEWAY_PROT: 1}", "gateway: nothing reads GATEWAY_PROT"},
-		{"required variable that is missing", "  KAFKA_BROKERS: kafka:9092\n", "", "inventory: KAFKA_BROKERS is required"},
+		{"required variable that is missing", "\n  KAFKA_BROKERS: kafka:9092\n", "\n  KAFKA_BROKERS: \"\"\n", "inventory: KAFKA_BROKERS is required"},
 		{"value that is refused", "KAFKA_BROKERS: kafka:9092", "KAFKA_BROKERS: kafka", "inventory: configuration: KAFKA_BROKERS"},
 		{"secret that is too short", "-a-development-secret-of-32-bytes-or-more", "-secret", "inventory: configuration: JWT_SECRET"},
 		{"no address for the health check", "      ADMIN_ADDR: \":9082\"\n", "", "inventory: its health check needs ADMIN_ADDR"},
@@ -70,18 +68,14 @@ func TestCompose_EveryRuleCanFail(t *testing.T) {
 		{"another Caddy than the tested one", "caddy:2.11.9-alpine", "caddy:2.10.0-alpine", "gateway: caddy:2.10.0-alpine is not the tested"},
 	} {
 		t.Run(broken.what, func(t *testing.T) {
-			content := composeFile(t)
+			content := composeFile(t, "docker-compose.yml")
 			require.Contains(t, content, broken.old, "there is nothing to break")
 			project, err := load(t, strings.ReplaceAll(content, broken.old, broken.new), nil)
 			if err != nil {
 				require.ErrorContains(t, err, broken.complaint)
 				return
 			}
-			var complaints []string
-			for _, rule := range rules {
-				complaints = append(complaints, rule(t, project)...)
-			}
-			require.Contains(t, strings.Join(complaints, "\n"), broken.complaint)
+			require.Contains(t, complain(t, project, rules), broken.complaint)
 		})
 	}
 }
@@ -92,24 +86,24 @@ func TestCompose_Scales(t *testing.T) {
 	for name, n := range want {
 		scale += fmt.Sprintf("  %s: {scale: %d}\n", name, n)
 	}
-	project, err := load(t, composeFile(t), nil, scale)
+	project, err := load(t, composeFile(t, "docker-compose.yml"), nil, scale)
 	require.NoError(t, err)
 	for name, n := range want {
 		s := project.Services[name]
 		require.Equal(t, n, s.GetScale(), name)
 	}
 	fixed := "services: {inventory: {container_name: one}}\n"
-	_, err = load(t, composeFile(t), nil, scale, fixed)
+	_, err = load(t, composeFile(t, "docker-compose.yml"), nil, scale, fixed)
 	require.ErrorContains(t, err, "container_name", "a fixed name and a scale refuse each other")
 }
 
 func TestCompose_DevelopmentLoginIsOnAndCanBeTurnedOff(t *testing.T) {
-	project, err := load(t, composeFile(t), nil)
+	project, err := load(t, composeFile(t, "docker-compose.yml"), nil)
 	require.NoError(t, err)
 	require.Equal(t, "true", variable(project, "order-api", "DEV_LOGIN"))
 
 	secret := strings.Repeat("s", 32)
-	project, err = load(t, composeFile(t), types.Mapping{"DEV_LOGIN": "false", "JWT_SECRET": secret, "ORDERWIRE_TOKEN": "t"})
+	project, err = load(t, composeFile(t, "docker-compose.yml"), types.Mapping{"DEV_LOGIN": "false", "JWT_SECRET": secret, "ORDERWIRE_TOKEN": "t"})
 	require.NoError(t, err)
 	require.Equal(t, "false", variable(project, "order-api", "DEV_LOGIN"))
 	require.Equal(t, "t", variable(project, "seed", "ORDERWIRE_TOKEN"))
@@ -118,9 +112,20 @@ func TestCompose_DevelopmentLoginIsOnAndCanBeTurnedOff(t *testing.T) {
 	}
 }
 
-func composeFile(t *testing.T) string {
+// complain runs rules and gives their complaints, one a line.
+func complain(t *testing.T, p *types.Project, rules []func(*testing.T, *types.Project) []string) string {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(root, "docker-compose.yml"))
+	var complaints []string
+	for _, rule := range rules {
+		complaints = append(complaints, rule(t, p)...)
+	}
+	return strings.Join(complaints, "\n")
+}
+
+// composeFile gives a file at the clone's root.
+func composeFile(t *testing.T, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, name))
 	require.NoError(t, err)
 	return string(raw)
 }

@@ -165,7 +165,7 @@ func careful(_ *testing.T, p *types.Project) (complaints []string) {
 		if s.MemLimit == 0 {
 			complaints = append(complaints, name+": no memory limit")
 		}
-		if name == "kafka" || name == "mongodb" {
+		if isPart(name, "kafka") || isPart(name, "mongodb") {
 			continue
 		}
 		if !slices.Contains(s.CapDrop, "ALL") || len(s.CapAdd) > 0 && !slices.Equal(s.CapAdd, []string{"NET_BIND_SERVICE"}) {
@@ -208,8 +208,21 @@ func routed(t *testing.T, p *types.Project) (complaints []string) {
 func tested(t *testing.T, p *types.Project) (complaints []string) {
 	t.Helper()
 	kafka := constant(t, filepath.Join(root, "deploy", "stack", "broker.go"), "kafkaVersion")
-	if have := tag(p.Services["kafka"].Image); have != kafka {
-		complaints = append(complaints, fmt.Sprintf("kafka: %s is not the tested %s", have, kafka))
+	_, set, _ := strings.Cut(variable(p, "inventory", "MONGODB_URI"), "replicaSet=")
+	for name, s := range p.Services {
+		switch {
+		case isPart(name, "kafka"):
+			if have := tag(s.Image); have != kafka {
+				complaints = append(complaints, fmt.Sprintf("%s: %s is not the tested %s", name, have, kafka))
+			}
+		case isPart(name, "mongodb"):
+			if tag(s.Image) != "8" {
+				complaints = append(complaints, name+": not MongoDB 8")
+			}
+			if at := slices.Index(s.Command, "--replSet"); at < 0 || s.Command[at+1] != set {
+				complaints = append(complaints, name+": no replica set "+set)
+			}
+		}
 	}
 	caddy := "caddy:" + strings.TrimPrefix(caddyVersion(t), "v") + "-alpine"
 	if image := p.Services["gateway"].Image; image != caddy {
@@ -220,14 +233,12 @@ func tested(t *testing.T, p *types.Project) (complaints []string) {
 	if !strings.Contains(string(page), "\nFROM "+caddy+"\n") {
 		complaints = append(complaints, "dashboard: its image is not from the tested "+caddy)
 	}
-	if tag(p.Services["mongodb"].Image) != "8" {
-		complaints = append(complaints, "mongodb: not MongoDB 8")
-	}
-	_, set, _ := strings.Cut(variable(p, "inventory", "MONGODB_URI"), "replicaSet=")
-	if at := slices.Index(p.Services["mongodb"].Command, "--replSet"); at < 0 || p.Services["mongodb"].Command[at+1] != set {
-		complaints = append(complaints, "mongodb: no replica set "+set)
-	}
 	return complaints
+}
+
+// isPart tells whether a service is kafka or mongodb, or one node of several: kafka-1.
+func isPart(service, of string) bool {
+	return service == of || strings.HasPrefix(service, of+"-")
 }
 
 func tag(image string) string {
