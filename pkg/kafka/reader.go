@@ -149,14 +149,14 @@ func (r *Reader) round(ctx context.Context, next map[Partition]int64, take func(
 		})
 		if err != nil {
 			if ctx.Err() != nil {
-				return &stopError{ctx.Err()}
+				return &stopError{context.Cause(ctx)}
 			}
 			return fmt.Errorf("find the leader of %s/%d: %w", p.Topic, p.Number, err)
 		}
 		leaders[leader.broker] = append(leaders[leader.broker], p)
 		epochs[p] = leader.epoch
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	reading, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
 	var mu sync.Mutex                                                      // guards next and calls of take
@@ -164,15 +164,14 @@ func (r *Reader) round(ctx context.Context, next map[Partition]int64, take func(
 	for broker, partitions := range leaders {
 		all.Go(func() {
 			f := fetch{broker: broker, conf: r.client.Config(), partitions: partitions, epochs: epochs, maxBytes: share}
-			cancel(f.loop(ctx, &mu, next, take))
+			cancel(f.loop(reading, &mu, next, take))
 		})
 	}
 	all.Wait()
-	err := context.Cause(ctx)
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return &stopError{err}
+	if ctx.Err() != nil {
+		return &stopError{context.Cause(ctx)}
 	}
-	return err
+	return context.Cause(reading) // a connection that could not be made in time is a DeadlineExceeded, too
 }
 
 type led struct {
