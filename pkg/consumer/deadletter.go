@@ -50,12 +50,15 @@ const (
 	HeaderGroup     = headerPrefix + "group"
 	HeaderError     = headerPrefix + "error"
 	HeaderTime      = headerPrefix + "time"
+	// HeaderLeftOut is how many bytes the value had that was left out.
+	HeaderLeftOut = headerPrefix + "left-out"
 )
 
-// A dead letter must always fit: an error and oversized headers are cut.
+// A dead letter must always fit: an error and oversized headers are cut. What was larger than an event may be, which a
+// broker takes where it comes compressed, is left out: its record is where the coordinates say. A part of it could pass
+// for the whole.
 const (
-	maxErrorBytes   = 1 << 10
-	maxHeaderBytes  = 1 << 10
+	maxTextBytes    = 1 << 10 // of an error, and of a key or header that is too large
 	maxHeadersBytes = 32 << 10
 	headerCost      = 16 // what the client reckons for a header beyond its bytes, and more: a bomb of tiny ones is cut too
 )
@@ -85,9 +88,13 @@ func deadLetter(r *Record, group string, topics []string, cause error, now time.
 			{Key: HeaderPartition, Value: partition},
 			{Key: HeaderOffset, Value: offset},
 			{Key: HeaderGroup, Value: group},
-			{Key: HeaderError, Value: cut(cause.Error(), maxErrorBytes)},
+			{Key: HeaderError, Value: cut(cause.Error())},
 			{Key: HeaderTime, Value: now.UTC().Format(time.RFC3339Nano)},
 		},
+	}
+	if len(r.Key)+len(r.Value) > kafka.MaxMessageBytes {
+		m.Key, m.Value = cut(m.Key), nil
+		m.Headers = append(m.Headers, kafka.Header{Key: HeaderLeftOut, Value: strconv.Itoa(len(r.Value))})
 	}
 	room := maxHeadersBytes
 	for _, h := range r.Headers {
@@ -96,7 +103,7 @@ func deadLetter(r *Record, group string, topics []string, cause error, now time.
 			continue // of an earlier dead letter, or a lie
 		}
 		if len(key)+len(value) > room {
-			key, value = cut(key, maxHeaderBytes), cut(value, maxHeaderBytes)
+			key, value = cut(key), cut(value)
 		}
 		if room -= len(key) + len(value) + headerCost; room < 0 {
 			break
@@ -106,11 +113,11 @@ func deadLetter(r *Record, group string, topics []string, cause error, now time.
 	return m
 }
 
-func cut(s string, most int) string {
-	if len(s) <= most {
+func cut(s string) string {
+	if len(s) <= maxTextBytes {
 		return s
 	}
-	return strings.ToValidUTF8(s[:most-3], "") + "..."
+	return strings.ToValidUTF8(s[:maxTextBytes-3], "") + "..."
 }
 
 // bury writes the dead letters of records, in their order and all at once, and waits until they are in the log. Where one
