@@ -275,3 +275,18 @@ func TestReadIgnore_TakesLinesWithMoreInThem(t *testing.T) {
 	_, err = audit.ReadIgnore(strings.NewReader(`{"topic":`))
 	require.Error(t, err)
 }
+
+// Another program's transaction that was taken back leaves offsets that no group will ever read.
+func TestAudit_ATransactionsTracesAreNoLag(t *testing.T) {
+	c := well(t).store(t)
+	c.Quiesced = true
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.Kafka.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.TransactionalID("another program"))
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.BeginTransaction())
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: events.TopicOrders, Partition: home}).FirstErr())
+	require.NoError(t, client.EndTransaction(t.Context(), kgo.TryAbort))
+	_, violated := run(t, c)
+	require.Empty(t, violated)
+}

@@ -96,7 +96,8 @@ type Range struct{ Start, End int64 }
 // Bounds are what is in the log: by topic and partition.
 type Bounds map[string]map[int32]Range
 
-// Bounds asks where the named topics begin and end now. A topic that does not exist is left out.
+// Bounds asks where the named topics begin and end now. An end is the last stable offset: what a transaction that is still
+// open has written lies beyond it, as for every consumer. A topic that does not exist is left out.
 func (l *Log) Bounds(ctx context.Context, topics ...string) (Bounds, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -104,7 +105,7 @@ func (l *Log) Bounds(ctx context.Context, topics ...string) (Bounds, error) {
 	if err != nil {
 		return nil, unreachable(ctx, err)
 	}
-	ends, err := l.admin.ListEndOffsets(ctx, topics...)
+	ends, err := l.admin.ListCommittedOffsets(ctx, topics...)
 	if err != nil {
 		return nil, unreachable(ctx, err)
 	}

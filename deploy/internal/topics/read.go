@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,12 +22,14 @@ const (
 var ErrStop = errors.New("stop reading")
 
 // Read hands the records of one partition from r.Start up to r.End, in order, to each, until that fails. What retention
-// has taken meanwhile is left out. The record is each's to keep.
+// has taken meanwhile is left out, and so is what transactions leave behind: their markers and what they took back. The
+// record is each's to keep.
 func (l *Log) Read(ctx context.Context, topic string, partition int32, r Range, each func(*Record) error) error {
 	if r.Start >= r.End {
 		return nil
 	}
-	client, err := l.reader(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(r.Start)}})
+	// Offsets may end in the marker of a transaction: without it the reader would wait for a record that never comes.
+	client, err := l.reader(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(r.Start)}}, kgo.KeepControlRecords())
 	if err != nil {
 		return err
 	}
@@ -52,6 +55,9 @@ func (l *Log) Read(ctx context.Context, topic string, partition int32, r Range, 
 				return nil
 			}
 			next = k.Offset + 1
+			if k.Attrs.IsControl() {
+				continue
+			}
 			switch err := each(decoded(k)); {
 			case errors.Is(err, ErrStop):
 				return nil
@@ -94,11 +100,13 @@ func (l *Log) Follow(ctx context.Context, from map[string]map[int32]int64, each 
 	}
 }
 
-func (l *Log) reader(from map[string]map[int32]kgo.Offset) (*kgo.Client, error) {
-	client, err := kgo.NewClient(append(l.opts[:len(l.opts):len(l.opts)],
+func (l *Log) reader(from map[string]map[int32]kgo.Offset, more ...kgo.Opt) (*kgo.Client, error) {
+	opts := slices.Concat(l.opts, more, []kgo.Opt{
 		kgo.ConsumePartitions(from), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(fetchBytes), kgo.MaxConcurrentFetches(1),
-		kgo.FetchMaxWait(500*time.Millisecond), kgo.FetchIsolationLevel(kgo.ReadCommitted()))...)
+		kgo.FetchMaxWait(500 * time.Millisecond), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	})
+	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("make a Kafka reader: %w", err)
 	}

@@ -1,6 +1,7 @@
 package topics_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -73,6 +74,49 @@ func TestRead_HandsOutARangeOfOnePartitionDecoded(t *testing.T) {
 		func(*topics.Record) error { return broken }), broken)
 	require.NoError(t, log.Read(t.Context(), events.TopicOrders, 1, bounds[events.TopicOrders][1],
 		func(*topics.Record) error { return topics.ErrStop }))
+}
+
+// Nobody's transaction keeps a reader waiting: neither its marker at the end nor what it has not decided on yet.
+func TestRead_EndsAtTheMarkerOfATransaction(t *testing.T) {
+	for name, c := range map[string]struct {
+		first, second kgo.TransactionEndTry
+		open          bool
+		end           int64
+		reads         []int64
+	}{
+		"committed":             {first: kgo.TryCommit, second: kgo.TryCommit, end: 4, reads: []int64{0, 2}},
+		"taken back at the end": {first: kgo.TryCommit, second: kgo.TryAbort, end: 4, reads: []int64{0}},
+		"taken back first":      {first: kgo.TryAbort, second: kgo.TryCommit, end: 4, reads: []int64{2}},
+		"still open":            {first: kgo.TryCommit, open: true, end: 2, reads: []int64{0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, plain := broker(t)
+			producer, err := kgo.NewClient(append(plain.Opts(), kgo.TransactionalID("another program"))...)
+			require.NoError(t, err)
+			t.Cleanup(producer.Close)
+			write := func(end kgo.TransactionEndTry, open bool) {
+				require.NoError(t, producer.BeginTransaction())
+				require.NoError(t, producer.ProduceSync(t.Context(), created(t, "o-1")).FirstErr())
+				if !open {
+					require.NoError(t, producer.EndTransaction(t.Context(), end))
+				}
+			}
+			write(c.first, false)
+			write(c.second, c.open)
+
+			bounds, err := log.Bounds(t.Context(), events.TopicOrders)
+			require.NoError(t, err)
+			require.Equal(t, topics.Range{End: c.end}, bounds[events.TopicOrders][1])
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			var offsets []int64
+			require.NoError(t, log.Read(ctx, events.TopicOrders, 1, bounds[events.TopicOrders][1], func(r *topics.Record) error {
+				offsets = append(offsets, r.Offset)
+				return nil
+			}))
+			require.Equal(t, c.reads, offsets)
+		})
+	}
 }
 
 func TestFollow_SeesWhatIsWrittenLater(t *testing.T) {
