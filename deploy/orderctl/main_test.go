@@ -8,6 +8,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -388,4 +391,35 @@ func TestBackends_RunsTheCommandWithTheAddressesAndItsExitCode(t *testing.T) {
 	}
 	require.Equal(t, 7, code, errOut)
 	require.Regexp(t, `^127\.0\.0\.1:\d+ mongodb://`, out)
+}
+
+// TestReadme_ListsTheCommands holds the README's table of commands against what --help says.
+func TestReadme_ListsTheCommands(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("..", "README.md"))
+	require.NoError(t, err)
+	_, section, found := strings.Cut(string(raw), "\n## orderctl\n")
+	require.True(t, found)
+	section, _, _ = strings.Cut(section, "\n## ")
+	var listed []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.*?`) \\|").FindAllStringSubmatch(section, -1) {
+		for _, code := range regexp.MustCompile("`(.*?)`").FindAllStringSubmatch(row[1], -1) {
+			command, rest, _ := strings.Cut(code[1], " ")
+			verbs := regexp.MustCompile(`^[a-z]+(\\\|[a-z]+)*$`).FindString(rest)
+			if verbs == "" || command == "prepare" { // that takes names
+				listed = append(listed, command)
+				continue
+			}
+			for verb := range strings.SplitSeq(verbs, `\|`) {
+				listed = append(listed, command+" "+verb)
+			}
+		}
+	}
+	_, help, _ := orderctl(nil, "--help")
+	var there []string
+	for _, line := range regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)?)  +[A-Z]`).FindAllStringSubmatch(help, -1) {
+		there = append(there, line[1])
+	}
+	slices.Sort(listed)
+	slices.Sort(there)
+	require.Equal(t, there, slices.Compact(listed))
 }
