@@ -56,15 +56,7 @@ type system struct {
 
 func start(t *testing.T, kafka string) *system {
 	t.Helper()
-	bin := os.Getenv("ORDERWIRE_BIN")
-	if bin == "" {
-		bin = filepath.Join("..", "..", "bin")
-	}
-	bin, err := filepath.Abs(bin)
-	require.NoError(t, err)
-	if _, err := os.Stat(filepath.Join(bin, "order-api")); err != nil {
-		missing(t, "the services are not built: make build, or ORDERWIRE_BIN names their directory")
-	}
+	bin := binaries(t)
 	if kafka == stack.KafkaApache {
 		for _, tool := range []string{"java", "mvn"} {
 			if _, err := exec.LookPath(tool); err != nil {
@@ -85,6 +77,21 @@ func start(t *testing.T, kafka string) *system {
 		s.Stop(ctx)
 	})
 	return &system{s}
+}
+
+// binaries gives the directory of what make build builds.
+func binaries(t *testing.T) string {
+	t.Helper()
+	bin := os.Getenv("ORDERWIRE_BIN")
+	if bin == "" {
+		bin = filepath.Join("..", "..", "bin")
+	}
+	bin, err := filepath.Abs(bin)
+	require.NoError(t, err)
+	if _, err := os.Stat(filepath.Join(bin, "order-api")); err != nil {
+		missing(t, "the services are not built: make build, or ORDERWIRE_BIN names their directory")
+	}
+	return bin
 }
 
 // keepLogs prints the end of every log when something failed; the directory itself goes with the system.
