@@ -33,7 +33,7 @@ func relayBroker(t testing.TB, brokers []string) outboxtest.Broker {
 	b := outboxtest.Broker{Topics: [2]string{name + "-one", name + "-two"}}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	require.NoError(t, kafka.EnsureTopics(ctx, config, "test", config.Topics(b.Topics[:]...)...))
+	require.NoError(t, kafka.EnsureTopics(ctx, config, "test", slog.New(slog.DiscardHandler), config.Topics(b.Topics[:]...)...))
 	producer, err := kafka.NewProducer(config, "test", nil, slog.New(slog.DiscardHandler), nil)
 	require.NoError(t, err)
 	run, stop := context.WithCancel(context.Background())

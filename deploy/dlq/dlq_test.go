@@ -97,7 +97,7 @@ func newWorld(t *testing.T) *world {
 		wanted = append(wanted, consumer.AllTopics(w.conf, group(name))...)
 		manual = append(manual, consumer.ManualTopics(group(name))...)
 	}
-	require.NoError(t, kafka.EnsureTopics(t.Context(), w.conf, "test", wanted...))
+	require.NoError(t, kafka.EnsureTopics(t.Context(), w.conf, "test", discard, wanted...))
 	w.producer, err = kafka.NewProducer(w.conf, "test", manual, discard, nil)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))

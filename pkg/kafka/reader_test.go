@@ -22,7 +22,7 @@ func TestReader_ReadsFromAnyOffsetOfARealLog(t *testing.T) {
 		Brokers: testbackend.Kafka(t), TopicPartitions: 3, TopicReplication: 1, TopicMinISR: 1, TopicRetention: time.Hour,
 	}
 	topic := fmt.Sprintf("reader-%d", time.Now().UnixNano())
-	require.NoError(t, kafka.EnsureTopics(t.Context(), conf, "test", conf.Topics(topic)...))
+	require.NoError(t, kafka.EnsureTopics(t.Context(), conf, "test", slog.New(slog.DiscardHandler), conf.Topics(topic)...))
 	log := slog.New(slog.DiscardHandler)
 	producer, err := kafka.NewProducer(conf, "test", nil, log, nil)
 	require.NoError(t, err)

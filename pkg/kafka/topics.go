@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -44,13 +45,16 @@ func (e *PartitionsError) Error() string {
 }
 
 // EnsureTopics creates the topics that are missing and waits until all are there. It waits for a broker until ctx
-// ends, and says in the end if one has another number of partitions (PartitionsError).
-func EnsureTopics(ctx context.Context, c Config, clientID string, topics ...Topic) error {
+// ends, logs now and then what it waits for, and says in the end if one has another number of partitions (PartitionsError).
+func EnsureTopics(ctx context.Context, c Config, clientID string, log *slog.Logger, topics ...Topic) error {
 	for try := 0; ; try++ {
 		err := ensureTopics(c, clientID, topics)
 		var wrong *PartitionsError
 		if err == nil || errors.As(err, &wrong) {
 			return err
+		}
+		if try%10 == 0 && !errors.Is(err, errTopicsNotThere) {
+			log.Warn("waiting for topics", "brokers", c.Brokers, "error", err)
 		}
 		select {
 		case <-ctx.Done():

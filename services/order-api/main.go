@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/labstack/echo/v4"
 
@@ -96,7 +97,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	app.Go("relay", relay.Run)
 	app.Go("store", orders.Run)
 	app.Go("age", age.New(orders, store.Moving(), app.Log, app.Metrics).Run)
-	app.Go("consumer", func(ctx context.Context) error { return consume(ctx, conf.Kafka, group, member) })
+	app.Go("consumer", func(ctx context.Context) error { return consume(ctx, conf.Kafka, group, member, app.Log) })
 	app.Go("http", web.Serve(conf.Web, server))
 	return app.Run(ctx)
 }
@@ -116,9 +117,9 @@ func serve(e *echo.Echo, conf Config, orders *store.Store, verifier *auth.Verifi
 
 // consume reads what inventory and shipping say. Orders are taken with the broker away, so it is here, beside the rest,
 // that the broker is waited for.
-func consume(ctx context.Context, conf kafka.Config, group kafkaconsumer.Config, member *kafkaconsumer.Group) error {
+func consume(ctx context.Context, conf kafka.Config, group kafkaconsumer.Config, member *kafkaconsumer.Group, log *slog.Logger) error {
 	wanted := append(conf.Topics(topics...), kafkaconsumer.AllTopics(conf, group)...)
-	if err := kafka.EnsureTopics(ctx, conf, consumer.Name, wanted...); err != nil {
+	if err := kafka.EnsureTopics(ctx, conf, consumer.Name, log, wanted...); err != nil {
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // told to stop while waiting
 		}

@@ -71,7 +71,7 @@ func newSuite(t *testing.T, brokers []string) *suite {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	topics := append(s.kafka.Topics(s.config.Topics...), consumer.AllTopics(s.kafka, s.config)...)
-	require.NoError(t, kafka.EnsureTopics(ctx, s.kafka, "test", topics...))
+	require.NoError(t, kafka.EnsureTopics(ctx, s.kafka, "test", slog.New(slog.DiscardHandler), topics...))
 
 	// The test places every record by hand.
 	manual := append(consumer.ManualTopics(s.config), s.config.Topics...)

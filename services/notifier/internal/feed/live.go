@@ -94,7 +94,7 @@ func wait(failures int) time.Duration {
 // ensureTopics creates the topics where they are missing. Another number of partitions than configured is no trouble
 // for a reader.
 func (l *Live) ensureTopics(ctx context.Context) error {
-	err := kafka.EnsureTopics(ctx, l.config, l.name, l.config.Topics(cursor.Topics[:]...)...)
+	err := kafka.EnsureTopics(ctx, l.config, l.name, l.log, l.config.Topics(cursor.Topics[:]...)...)
 	var partitions *kafka.PartitionsError
 	switch {
 	case ctx.Err() != nil:
