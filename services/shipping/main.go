@@ -89,7 +89,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	app.Go("relay", relay.Run)
 	app.Go("consumer", func(ctx context.Context) error { return consume(ctx, conf.Kafka, group, member, app.Log) })
 	if timers.On() {
-		app.Go("carrier", carrier.New(shipments, app.Log).Run)
+		app.Go("carrier", carrier.New(shipments, timers.States(), app.Log).Run)
 	}
 	app.Go("http", web.Serve(conf.Web, server))
 	return app.Run(ctx)

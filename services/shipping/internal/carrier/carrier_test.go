@@ -55,27 +55,21 @@ func (y *yard) schedule(tb testing.TB, id string) {
 	y.parked[id] = &parcel{shipment: s, due: timers.Due(s.Status, time.Now())}
 }
 
-func (y *yard) Due(_ context.Context, now time.Time, except []string, limit int) ([]*shipment.Shipment, error) {
+func (y *yard) Due(_ context.Context, status shipment.Status, from, now time.Time, except []string, limit int) ([]shipment.Overdue, error) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.asked++
 	if y.away != nil {
 		return nil, y.away
 	}
-	var due []*parcel
+	var due []shipment.Overdue
 	for _, p := range y.parked {
-		if !p.due.IsZero() && !p.due.After(now) && !slices.Contains(except, p.shipment.ID) {
-			due = append(due, p)
+		if p.shipment.Status == status && !p.due.IsZero() && !p.due.Before(from) && !p.due.After(now) && !slices.Contains(except, p.shipment.ID) {
+			due = append(due, shipment.Overdue{ID: p.shipment.ID, Due: p.due})
 		}
 	}
-	slices.SortFunc(due, func(a, b *parcel) int {
-		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.shipment.ID, b.shipment.ID))
-	})
-	var all []*shipment.Shipment
-	for _, p := range due[:min(limit, len(due))] {
-		all = append(all, p.shipment.Clone())
-	}
-	return all, nil
+	slices.SortFunc(due, func(a, b shipment.Overdue) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
+	return due[:min(limit, len(due))], nil
 }
 
 func (y *yard) ActAll(_ context.Context, steps map[string]shipment.Step) map[string]error {
@@ -126,7 +120,7 @@ func drive(t *testing.T, y *yard, log *slog.Logger) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- New(y, log).Run(ctx) }()
+	go func() { ended <- New(y, timers.States(), log).Run(ctx) }()
 	return func() {
 		cancel()
 		require.NoError(t, <-ended)
@@ -193,7 +187,7 @@ func TestCarrier_ActsOnMoreThanAPageAtOnce(t *testing.T) {
 		}
 		y.mu.Lock()
 		defer y.mu.Unlock()
-		require.Equal(t, 3, y.asked, "page by page")
+		require.Equal(t, 3+1, y.asked, "page by page, and for what is to arrive")
 	})
 }
 
@@ -266,6 +260,39 @@ func TestCarrier_PagesOfStuckOnesStarveNobody(t *testing.T) {
 		require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
 		require.Contains(t, log.String(), "200 due shipments cannot be moved, the first: stuck, and this is why")
 	})
+}
+
+// Where more are stuck than one look passes by, the next one goes on behind them, and all of them are tried again.
+func TestCarrier_MoreStuckOnesThanALookTakesStarveNobody(t *testing.T) {
+	for name, apart := range map[string]time.Duration{"due at once": 0, "due one after the other": time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				y := newYard()
+				const crowd = 2*maxStuck + page/2
+				for i := range crowd {
+					id := fmt.Sprintf("stuck-%04d", i)
+					y.schedule(t, id)
+					y.broken[id] = errors.New("stuck")
+					time.Sleep(apart)
+				}
+				time.Sleep(time.Millisecond)
+				y.schedule(t, "o-1")
+				time.Sleep(timers.DispatchAfter)
+				defer drive(t, y, quiet)()
+				time.Sleep(3 * every)
+				synctest.Wait()
+				require.Equal(t, shipment.Dispatched, y.status("o-1"))
+				y.mu.Lock()
+				clear(y.broken)
+				y.mu.Unlock()
+				time.Sleep(3 * every)
+				synctest.Wait()
+				for i := range crowd {
+					require.Equal(t, shipment.Dispatched, y.status(fmt.Sprintf("stuck-%04d", i)))
+				}
+			})
+		})
+	}
 }
 
 func TestCarrier_WaitsForTheDatabase(t *testing.T) {

@@ -38,3 +38,9 @@ func (t Timers) after(status Status) time.Duration {
 	}
 	return 0
 }
+
+// Overdue is a shipment on which the carrier acts by now.
+type Overdue struct {
+	ID  string
+	Due time.Time
+}

@@ -155,7 +155,7 @@ func TestStore_ADatabaseThatIsAwayIsToldApart(t *testing.T) {
 	_, errAct := s.Act(t.Context(), "o-1", "", dispatch)
 	_, errGet := s.Get(t.Context(), "o-1")
 	_, _, errList := s.List(t.Context(), Filter{Limit: 1})
-	_, errDue := s.Due(t.Context(), time.Now(), nil, 1)
+	_, errDue := s.Due(t.Context(), shipment.Scheduled, time.Time{}, time.Now(), nil, 1)
 	for _, err := range []error{errAct, errGet, errList, errDue} {
 		require.True(t, outbox.IsAway(err), "%v", err)
 	}

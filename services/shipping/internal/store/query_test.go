@@ -71,10 +71,12 @@ func TestDue_TimesAreStoredAndOutliveTheirStore(t *testing.T) {
 	id := scheduled(t, s)
 	due := func(s *Store, at time.Time) (ids []string) {
 		t.Helper()
-		all, err := s.Due(t.Context(), at, nil, 10)
-		require.NoError(t, err)
-		for _, d := range all {
-			ids = append(ids, d.ID)
+		for _, status := range []shipment.Status{shipment.Scheduled, shipment.Dispatched} {
+			all, err := s.Due(t.Context(), status, time.Time{}, at, nil, 10)
+			require.NoError(t, err)
+			for _, d := range all {
+				ids = append(ids, d.ID)
+			}
 		}
 		return ids
 	}
@@ -95,8 +97,6 @@ func TestDue_TimesAreStoredAndOutliveTheirStore(t *testing.T) {
 	tell(t, s, news(3, asked(id, 2, true))) // refused, twice
 	require.Equal(t, []string{id}, due(s, noon.Add(time.Hour+2*time.Minute)), "neither does a refusal")
 
-	require.Empty(t, due(instance(t, db, shipment.Timers{DispatchAfter: time.Minute}), noon.Add(24*time.Hour)), "switched off")
-
 	off := instance(t, db, shipment.Timers{})
 	clock(off, noon)
 	untimed := scheduled(t, off)
@@ -114,17 +114,22 @@ func TestDue_TheLongestOverdueComeFirst(t *testing.T) {
 		clock(s, noon.Add(-time.Duration(i)*time.Second))
 		ids = append([]string{scheduled(t, s)}, ids...)
 	}
-	all, err := s.Due(t.Context(), noon.Add(time.Hour), nil, 2)
+	all, err := s.Due(t.Context(), shipment.Scheduled, time.Time{}, noon.Add(time.Hour), nil, 2)
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.Equal(t, ids[0], all[0].ID)
 	require.Equal(t, ids[1], all[1].ID)
 
-	all, err = s.Due(t.Context(), noon.Add(time.Hour), ids[:1], 2)
-	require.NoError(t, err)
-	require.Len(t, all, 2)
-	require.Equal(t, ids[1], all[0].ID, "the first one is left out")
-	require.Equal(t, ids[2], all[1].ID)
+	for name, place := range map[string]struct {
+		from   time.Time
+		except []string
+	}{"the first one is left out": {time.Time{}, ids[:1]}, "and who was due before": {all[1].Due, ids[:1]}} {
+		all, err = s.Due(t.Context(), shipment.Scheduled, place.from, noon.Add(time.Hour), place.except, 2)
+		require.NoError(t, err)
+		require.Len(t, all, 2, name)
+		require.Equal(t, ids[1], all[0].ID, name)
+		require.Equal(t, ids[2], all[1].ID, name)
+	}
 }
 
 func TestStore_EveryQueryHasAnIndex(t *testing.T) {
@@ -142,7 +147,7 @@ func TestStore_EveryQueryHasAnIndex(t *testing.T) {
 	}
 	sorted := bson.E{Key: "sort", Value: newestFirst}
 	list := func(f Filter) bson.D { return bson.D{{Key: "filter", Value: f.query()}, sorted} }
-	due := bson.D{{Key: "filter", Value: dueQuery(shipment.Scheduled, time.Now())}, {Key: "sort", Value: soonest}}
+	due := bson.D{{Key: "filter", Value: dueQuery(shipment.Scheduled, time.Time{}, time.Now())}, {Key: "sort", Value: soonest}}
 	for name, c := range map[string]struct {
 		find  bson.D
 		index string

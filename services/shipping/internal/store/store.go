@@ -213,22 +213,28 @@ func (f Filter) query() bson.D {
 	return q
 }
 
-// Due lists shipments on which the carrier acts by now, but those of except: at most limit of each state, the longest
-// overdue first. Those whose timer is off meanwhile wait until it is on again.
-func (s *Store) Due(ctx context.Context, now time.Time, except []string, limit int) ([]*shipment.Shipment, error) {
-	var due []*shipment.Shipment
-	for _, status := range s.timers.States() {
-		query := dueQuery(status, now)
-		if len(except) > 0 {
-			query = append(query, bson.E{Key: "_id", Value: bson.D{{Key: "$nin", Value: except}}})
-		}
-		docs, err := s.shipments.Query(ctx, query, options.Find().SetSort(soonest).SetLimit(int64(limit)))
-		if err != nil {
-			return nil, fmt.Errorf("list due shipments: %w", err)
-		}
-		for _, d := range docs {
-			due = append(due, d.shipment())
-		}
+// Due lists shipments in a state on which the carrier acts by now: at most limit, the longest overdue first, from a due
+// time on and without those of except. It reads no more of them, so that one that cannot be read keeps nobody.
+func (s *Store) Due(ctx context.Context, status shipment.Status, from, now time.Time, except []string, limit int) ([]shipment.Overdue, error) {
+	query := dueQuery(status, from, now)
+	if len(except) > 0 {
+		query = append(query, bson.E{Key: "_id", Value: bson.D{{Key: "$nin", Value: except}}})
+	}
+	cursor, err := s.list.Find(ctx, query, options.Find().SetSort(soonest).SetLimit(int64(limit)).
+		SetProjection(bson.D{{Key: "due", Value: 1}}))
+	if err != nil {
+		return nil, fmt.Errorf("list due shipments: %w", err)
+	}
+	var found []struct {
+		ID  string    `bson:"_id"`
+		Due time.Time `bson:"due"`
+	}
+	if err := cursor.All(ctx, &found); err != nil {
+		return nil, fmt.Errorf("list due shipments: %w", err)
+	}
+	due := make([]shipment.Overdue, len(found))
+	for i, d := range found {
+		due[i] = shipment.Overdue(d)
 	}
 	return due, nil
 }
@@ -237,11 +243,12 @@ func (s *Store) Due(ctx context.Context, now time.Time, except []string, limit i
 var soonest = bson.D{{Key: "due", Value: 1}}
 
 // dueQuery leaves out the zero time, which says never.
-func dueQuery(status shipment.Status, now time.Time) bson.D {
-	return bson.D{
-		{Key: "status", Value: status},
-		{Key: "due", Value: bson.D{{Key: "$gt", Value: time.Time{}}, {Key: "$lte", Value: now}}},
+func dueQuery(status shipment.Status, from, now time.Time) bson.D {
+	first := bson.E{Key: "$gte", Value: from}
+	if from.IsZero() {
+		first.Key = "$gt"
 	}
+	return bson.D{{Key: "status", Value: status}, {Key: "due", Value: bson.D{first, {Key: "$lte", Value: now}}}}
 }
 
 // clock gives the time in the milliseconds that the database keeps.
