@@ -71,13 +71,14 @@ func EncodeCursor(v any) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// DecodeCursor reads what EncodeCursor made; anything else is 400.
+// DecodeCursor reads what EncodeCursor made; anything else is 400, also what would be read as the same place, or, as
+// null is, as none: a list would begin again.
 func DecodeCursor(s string, v any) error {
 	raw, err := base64.RawURLEncoding.DecodeString(s)
 	if err == nil {
 		err = json.Unmarshal(raw, v, json.RejectUnknownMembers(true))
 	}
-	if err != nil {
+	if err != nil || EncodeCursor(v) != s {
 		return badQuery("after is no cursor of this list")
 	}
 	return nil

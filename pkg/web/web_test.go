@@ -178,21 +178,6 @@ func TestDecodeJSON_IsStrict(t *testing.T) {
 	problem(t, w, 413)
 }
 
-func FuzzDecodeJSON(f *testing.F) {
-	f.Add(`{"sku":"a","quantity":2,"items":[{"name":"x"}]}`)
-	f.Add(`{"sku":{"$gt":""}}`)
-	e := newEcho(web.Config{})
-	e.POST("/", func(c echo.Context) error {
-		var b body
-		return web.DecodeJSON(c, &b)
-	})
-	f.Fuzz(func(t *testing.T, body string) {
-		if w := send(e, "POST", "/", body, "Content-Type", "application/json"); w.Code >= 500 {
-			t.Fatalf("%d for %q: %s", w.Code, body, w.Body)
-		}
-	})
-}
-
 func TestQuery_RefusesWhatIsNotThere(t *testing.T) {
 	e := newEcho(web.Config{})
 	e.GET("/", func(c echo.Context) error {
