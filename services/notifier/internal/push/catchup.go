@@ -182,8 +182,8 @@ func (o Origin) resolve(ctx context.Context, r *feed.Reading) (cursor.Cursor, []
 	case o.earliest:
 		at, err := r.Earliest(ctx)
 		return at, nil, err
-	case !o.since.IsZero():
-		at, err := r.Since(ctx, o.since)
+	case o.since != nil:
+		at, err := r.Since(ctx, *o.since)
 		return at, nil, err
 	}
 	return r.Bridge(ctx, *o.cursor)

@@ -9,7 +9,7 @@ import (
 // Origin is where a subscription begins: what after says. The zero Origin is latest.
 type Origin struct {
 	earliest bool
-	since    time.Time
+	since    *time.Time
 	cursor   *cursor.Cursor
 }
 
@@ -22,7 +22,7 @@ func ParseOrigin(s string) (Origin, error) {
 		return Origin{earliest: true}, nil
 	}
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return Origin{since: t}, nil
+		return Origin{since: &t}, nil
 	}
 	c, err := cursor.Parse(s)
 	if err != nil {
@@ -32,4 +32,4 @@ func ParseOrigin(s string) (Origin, error) {
 }
 
 // latest tells whether nothing of the past is wanted.
-func (o Origin) latest() bool { return !o.earliest && o.since.IsZero() && o.cursor == nil }
+func (o Origin) latest() bool { return !o.earliest && o.since == nil && o.cursor == nil }

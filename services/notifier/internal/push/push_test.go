@@ -24,6 +24,7 @@ func TestParseOrigin_KnowsFourBeginnings(t *testing.T) {
 		"earliest":                  func(o Origin) bool { return o.earliest && !o.latest() },
 		"2026-11-25T14:00:00Z":      func(o Origin) bool { return o.since.Unix() == 1795615200 },
 		"2026-11-25T15:00:00+01:00": func(o Origin) bool { return o.since.Unix() == 1795615200 },
+		"0001-01-01T00:00:00Z":      func(o Origin) bool { return !o.latest() }, // Go's zero time
 		text:                        func(o Origin) bool { return o.cursor.String() == text },
 	} {
 		o, err := ParseOrigin(s)
