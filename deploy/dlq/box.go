@@ -49,8 +49,8 @@ type Box struct {
 	now     time.Time
 }
 
-// Read reads all dead-letter topics, those of other services on the same broker included. Letters are few; all are
-// held in memory, 64 KiB and their record at most each.
+// Read reads all dead-letter topics, those of other services on the same broker included. All letters are held in
+// memory, some hundred bytes each: what they hold stays in the log.
 func Read(ctx context.Context, log *topics.Log) (*Box, error) {
 	names, err := log.Topics(ctx)
 	if err != nil {
@@ -95,7 +95,7 @@ func (f *folder) take(r *topics.Record) {
 		if err != nil || settles < known.At {
 			return // it failed again before the mark was written
 		}
-		known.State, known.Settled, known.Reason = State(decision), &l.Time, r.Header(headerReason)
+		known.State, known.Settled, known.Reason = State(decision), &l.Time, cut(r.Header(headerReason))
 	}
 }
 

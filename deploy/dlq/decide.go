@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/orderwire/orderwire/deploy/internal/topics"
 	"github.com/orderwire/orderwire/pkg/kafka"
 )
 
@@ -17,12 +18,21 @@ type sender interface {
 // Redrive hands letters back to their consumers, in the given order, and marks each. told is called for each that is
 // done. It stops at the first error: what was not told may have been handed back all the same, and is still open.
 func Redrive(ctx context.Context, c kafka.Config, letters []*Letter, reason string, told func(*Letter)) error {
-	return withProducer(ctx, c, letters, func(p sender) error { return redrive(ctx, p, letters, reason, told) })
+	log, err := topics.Open(c)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return withProducer(ctx, c, letters, func(p sender) error {
+		return eachPage(ctx, log, letters, func(page []*Letter, contents []*Content) error {
+			return redrive(ctx, p, page, contents, reason, told)
+		})
+	})
 }
 
-func redrive(ctx context.Context, p sender, letters []*Letter, reason string, told func(*Letter)) error {
-	for _, l := range letters {
-		if err := p.Send(ctx, l.retry()); err != nil {
+func redrive(ctx context.Context, p sender, letters []*Letter, contents []*Content, reason string, told func(*Letter)) error {
+	for i, l := range letters {
+		if err := p.Send(ctx, l.retry(contents[i])); err != nil {
 			return fmt.Errorf("redrive %s: %w", l.ID, err)
 		}
 		if err := p.Send(ctx, l.mark(Redriven, reason, time.Now())); err != nil {

@@ -276,12 +276,12 @@ func TestRedrive_MarksOnlyWhatWasHandedBack(t *testing.T) {
 	l := &Letter{ID: ID{"inventory", "order-events", 2, 7}, DeadLetterTopic: "order-events.inventory.dlq", In: 2, At: 5, Order: "o-1"}
 	p := &broken{fail: 1}
 	told := func(*Letter) { t.Error("it was told to be done") }
-	require.Error(t, redrive(t.Context(), p, []*Letter{l, l}, "", told))
+	require.Error(t, redrive(t.Context(), p, []*Letter{l, l}, []*Content{{}, {}}, "", told))
 	require.Len(t, p.sent, 1)
 	require.Equal(t, "inventory.retry", p.sent[0].Topic)
 	require.EqualValues(t, 2, p.sent[0].Partition)
 	p = &broken{fail: 2}
-	require.Error(t, redrive(t.Context(), p, []*Letter{l}, "", told))
+	require.Error(t, redrive(t.Context(), p, []*Letter{l}, []*Content{{}}, "", told))
 	require.Equal(t, l.DeadLetterTopic, p.sent[1].Topic)
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/orderwire/orderwire/deploy/internal/documents"
+	"github.com/orderwire/orderwire/deploy/internal/topics"
 	events "github.com/orderwire/orderwire/proto-events"
 )
 
@@ -20,37 +21,50 @@ const Unreadable documents.Effect = "unreadable"
 
 // Foresee gives a forecast for each letter. It looks at sequences and documents only: whether a consumer takes news that
 // its rules forbade then is found out by redriving it.
-func Foresee(ctx context.Context, d *documents.Databases, letters []*Letter) ([]Forecast, error) {
-	orders := map[string][]string{} // by service
-	for _, l := range letters {
-		if l.Event != nil {
+func Foresee(ctx context.Context, log *topics.Log, d *documents.Databases, letters []*Letter) ([]Forecast, error) {
+	forecasts := make([]Forecast, 0, len(letters))
+	err := eachPage(ctx, log, letters, func(page []*Letter, contents []*Content) error {
+		found, err := documentsOf(ctx, d, page, contents)
+		if err != nil {
+			return err
+		}
+		for i, l := range page {
+			forecasts = append(forecasts, foresee(l, contents[i], found))
+		}
+		return nil
+	})
+	return forecasts, err
+}
+
+// documentsOf gives the documents that the letters' consumers have of their orders, by service.
+func documentsOf(ctx context.Context, d *documents.Databases, letters []*Letter, contents []*Content) (map[string]map[string]documents.Document, error) {
+	orders := map[string][]string{}
+	for i, l := range letters {
+		if contents[i].Event != nil && slices.Contains(documents.Services(), l.Consumer) {
 			orders[l.Consumer] = append(orders[l.Consumer], l.Order)
 		}
 	}
 	found := map[string]map[string]documents.Document{}
 	for service, ids := range orders {
-		if !slices.Contains(documents.Services(), service) {
-			continue
-		}
 		var err error
 		if found[service], err = d.Find(ctx, service, ids...); err != nil {
 			return nil, err
 		}
 	}
-	forecasts := make([]Forecast, len(letters))
-	for i, l := range letters {
-		documentsOf, ours := found[l.Consumer]
-		switch {
-		case errors.Is(l.Unreadable, events.ErrUnknownType):
-			forecasts[i] = Forecast{documents.Unread, "a type that nobody here acts on"}
-		case l.Event == nil:
-			forecasts[i] = Forecast{Unreadable, "it becomes a dead letter again, unless " + l.Consumer + " was mended: " + l.Unreadable.Error()}
-		case !ours:
-			forecasts[i] = Forecast{"unknown", l.Consumer + " is none of Orderwire's services"}
-		default:
-			effect, why := documents.EffectOf(l.Consumer, l.Event, documentsOf[l.Order])
-			forecasts[i] = Forecast{effect, why}
-		}
+	return found, nil
+}
+
+func foresee(l *Letter, c *Content, found map[string]map[string]documents.Document) Forecast {
+	stored, ours := found[l.Consumer]
+	switch {
+	case errors.Is(c.Unreadable, events.ErrUnknownType):
+		return Forecast{documents.Unread, "a type that nobody here acts on"}
+	case c.Event == nil:
+		return Forecast{Unreadable, "it becomes a dead letter again, unless " + l.Consumer + " was mended: " + c.Unreadable.Error()}
+	case !ours:
+		return Forecast{"unknown", l.Consumer + " is none of Orderwire's services"}
+	default:
+		effect, why := documents.EffectOf(l.Consumer, c.Event, stored[l.Order])
+		return Forecast{effect, why}
 	}
-	return forecasts, nil
 }

@@ -56,7 +56,7 @@ func ParseID(s string) (ID, error) {
 	return ID{}, fmt.Errorf("%q is no dead letter: want consumer:topic/partition@offset", s)
 }
 
-// Letter is one dead letter.
+// Letter is one dead letter, without what it holds: that is its Content.
 type Letter struct {
 	ID
 	State   State      `json:"state"`
@@ -76,13 +76,17 @@ type Letter struct {
 	Sequence        int64     `json:"sequence"` // 0: none that can be read
 	Customer        string    `json:"customer"`
 	TraceParent     string    `json:"traceparent,omitempty"`
+}
 
-	// Event is what the record says; nil where it cannot be read, and Unreadable says why.
-	Event      *events.Event `json:"-"`
-	Unreadable error         `json:"-"`
-	// Headers and Value are those that the record had.
-	Headers []kafka.Header `json:"-"`
-	Value   []byte         `json:"-"`
+// maxText is how much of a text of a record is kept in a letter, in bytes. What Orderwire's own consumers write is
+// shorter, but others may write to these topics, and many letters are held at once.
+const maxText = 1 << 10
+
+func cut(s string) string {
+	if len(s) > maxText {
+		return strings.Clone(s[:maxText])
+	}
+	return s
 }
 
 // consumerOf gives the consumer that a dead-letter topic belongs to: <topic>.<consumer>.dlq.
@@ -102,14 +106,14 @@ func letterOf(r *topics.Record) *Letter {
 	l := &Letter{
 		ID:    ID{Consumer: group, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
 		State: Open, Tries: 1, DeadLetterTopic: r.Topic, In: r.Partition, At: r.Offset, Time: r.Time,
-		Error: r.Header(consumer.HeaderError), Order: string(r.Key), Type: r.Header(events.HeaderType),
-		Source: r.Header(events.HeaderSource), Customer: r.Header(events.HeaderCustomer),
-		TraceParent: r.Header(events.HeaderTraceParent), Event: r.Event, Unreadable: r.Err, Value: r.Value,
+		Error: cut(r.Header(consumer.HeaderError)), Order: cut(string(r.Key)), Type: cut(r.Header(events.HeaderType)),
+		Source: cut(r.Header(events.HeaderSource)), Customer: cut(r.Header(events.HeaderCustomer)),
+		TraceParent: cut(r.Header(events.HeaderTraceParent)),
 	}
 	partition, err1 := strconv.ParseInt(r.Header(consumer.HeaderPartition), 10, 32)
 	offset, err2 := strconv.ParseInt(r.Header(consumer.HeaderOffset), 10, 64)
 	if topic := r.Header(consumer.HeaderTopic); topic != "" && err1 == nil && err2 == nil {
-		l.ID = ID{group, topic, int32(partition), offset}
+		l.ID = ID{group, cut(topic), int32(partition), offset}
 	}
 	if at, err := time.Parse(time.RFC3339Nano, r.Header(consumer.HeaderTime)); err == nil {
 		l.Time = at
@@ -117,19 +121,14 @@ func letterOf(r *topics.Record) *Letter {
 	if n, err := strconv.ParseInt(r.Header(events.HeaderSequence), 10, 64); err == nil {
 		l.Sequence = n
 	}
-	for _, h := range r.Headers {
-		if key := h.Key; !strings.HasPrefix(key, "dlq-") {
-			l.Headers = append(l.Headers, kafka.Header{Key: key, Value: string(h.Value)})
-		}
-	}
 	return l
 }
 
 // retry gives the record that hands the letter back to its consumer.
-func (l *Letter) retry() *kafka.Message {
-	headers := append(l.coordinates(), l.Headers...)
+func (l *Letter) retry(c *Content) *kafka.Message {
+	headers := append(l.coordinates(), c.Headers...)
 	return &kafka.Message{
-		Topic: consumer.RetryTopic(l.Consumer), Partition: l.In, Key: l.Order, Headers: headers, Value: l.Value,
+		Topic: consumer.RetryTopic(l.Consumer), Partition: l.In, Key: c.Key, Headers: headers, Value: c.Value,
 	}
 }
 

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ type Story struct {
 	Letters   []*dlq.Letter                 `json:"deadLetters"`
 	Traces    []string                      `json:"traceIds"`
 	Waits     Wait                          `json:"waits"`
+
+	effects map[dlq.ID]documents.Effect // what each letter would do now; those that can be read
 }
 
 // Event is one record about the order.
@@ -93,12 +96,32 @@ func Explain(ctx context.Context, log *topics.Log, d *documents.Databases, order
 			s.Documents[service] = doc
 		}
 	}
+	if err := s.judge(ctx, log); err != nil {
+		return nil, err
+	}
 	if len(s.Documents) == 0 && len(s.Events) == 0 && len(s.Letters) == 0 {
 		return nil, &NotFoundError{order}
 	}
 	s.follow(committed)
 	s.Waits = s.waits(committed)
 	return s, nil
+}
+
+// judge compares what the letters hold with the documents.
+func (s *Story) judge(ctx context.Context, log *topics.Log) error {
+	s.effects = map[dlq.ID]documents.Effect{}
+	for _, l := range s.Letters {
+		c, err := dlq.ContentOf(ctx, log, l)
+		var gone *dlq.GoneError
+		switch {
+		case errors.As(err, &gone): // by retention, a moment ago
+		case err != nil:
+			return err
+		case c.Event != nil:
+			s.effects[l.ID], _ = documents.EffectOf(l.Consumer, c.Event, s.Documents[l.Consumer])
+		}
+	}
+	return nil
 }
 
 // placedAt reads the time in an order's id, with some slack; the zero time where there is none.

@@ -43,7 +43,7 @@ func (s *Story) onDeadLetter() (Wait, bool) {
 func (s *Story) onDecision() (Wait, bool) {
 	for _, l := range s.Letters {
 		switch {
-		case l.Event == nil || s.knows(l):
+		case s.effects[l.ID] == "" || s.knows(l):
 		case l.State == dlq.Redriven:
 			return Wait{Since: *l.Settled, For: fmt.Sprintf("It waits for %s to take in %s %d, which was redriven: is %s running?",
 				l.Consumer, l.Type, l.Sequence, l.Consumer)}, true
@@ -57,10 +57,7 @@ func (s *Story) onDecision() (Wait, bool) {
 
 // knows tells whether the reader of a letter knows by now what it says.
 func (s *Story) knows(l *dlq.Letter) bool {
-	if l.Event == nil {
-		return false
-	}
-	effect, _ := documents.EffectOf(l.Consumer, l.Event, s.Documents[l.Consumer])
+	effect := s.effects[l.ID]
 	return effect == documents.Known || effect == documents.Agrees
 }
 

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/orderwire/orderwire/deploy/dlq"
+	"github.com/orderwire/orderwire/deploy/internal/topics"
 	events "github.com/orderwire/orderwire/proto-events"
 )
 
@@ -43,13 +44,18 @@ func (l *letters) filter(ids []string) (dlq.Filter, error) {
 	return f, nil
 }
 
-func (l *letters) read(ctx context.Context, t *terminal) (*dlq.Box, error) {
+// read gives all dead letters and the log that has what they hold; close it.
+func (l *letters) read(ctx context.Context, t *terminal) (*dlq.Box, *topics.Log, error) {
 	log, err := l.log(t.environ)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer log.Close()
-	return dlq.Read(ctx, log)
+	box, err := dlq.Read(ctx, log)
+	if err != nil {
+		log.Close()
+		return nil, nil, err
+	}
+	return box, log, nil
 }
 
 type dlqListCmd struct {
@@ -63,10 +69,11 @@ func (c *dlqListCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	box, err := c.read(ctx, t)
+	box, log, err := c.read(ctx, t)
 	if err != nil {
 		return err
 	}
+	defer log.Close()
 	found := box.List(f, c.Settled)
 	if c.JSON {
 		return t.printJSON(append([]*dlq.Letter{}, found...))
@@ -114,21 +121,26 @@ func (c *dlqShowCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	box, err := all.read(ctx, t)
+	box, log, err := all.read(ctx, t)
 	if err != nil {
 		return err
 	}
+	defer log.Close()
 	found := box.List(f, true)
 	if len(found) == 0 {
 		return fmt.Errorf("there is no dead letter %s", c.Letter)
 	}
 	l := found[0]
-	forecasts, err := c.forecast(ctx, t, found)
+	content, err := dlq.ContentOf(ctx, log, l)
+	if err != nil {
+		return err
+	}
+	forecasts, err := c.forecast(ctx, t, log, found)
 	if err != nil {
 		return err
 	}
 	headers := map[string]string{}
-	for _, h := range l.Headers {
+	for _, h := range content.Headers {
 		headers[h.Key] = h.Value
 	}
 	if c.JSON {
@@ -139,11 +151,11 @@ func (c *dlqShowCmd) Run(ctx context.Context, t *terminal) error {
 			Unreadable string            `json:"unreadable,omitempty"`
 			Value      []byte            `json:"value"`
 			Forecast   dlq.Forecast      `json:"forecast"`
-		}{Letter: l, Headers: headers, Value: l.Value, Forecast: forecasts[0]}
-		if l.Event != nil {
-			out.Event = events.AppendCloudEvent(nil, l.Event)
+		}{Letter: l, Headers: headers, Value: content.Value, Forecast: forecasts[0]}
+		if content.Event != nil {
+			out.Event = events.AppendCloudEvent(nil, content.Event)
 		} else {
-			out.Unreadable = l.Unreadable.Error()
+			out.Unreadable = content.Unreadable.Error()
 		}
 		return t.printJSON(out)
 	}
@@ -158,27 +170,27 @@ func (c *dlqShowCmd) Run(ctx context.Context, t *terminal) error {
 	row("lies in", "%s/%d@%d since %s, given up %d time(s)", l.DeadLetterTopic, l.In, l.At, clock(l.Time), l.Tries)
 	row("error", "%s", l.Error)
 	row("order", "%s", l.Order)
-	for _, h := range l.Headers {
+	for _, h := range content.Headers {
 		row("  "+h.Key, "%s", h.Value)
 	}
-	if l.Event != nil {
-		row("event", "%s", events.AppendCloudEvent(nil, l.Event))
+	if content.Event != nil {
+		row("event", "%s", events.AppendCloudEvent(nil, content.Event))
 	} else {
-		row("unreadable", "%v", l.Unreadable)
-		row("value", "%q", l.Value)
+		row("unreadable", "%v", content.Unreadable)
+		row("value", "%q", content.Value)
 	}
 	row("a redrive", "%s: %s", forecasts[0].Effect, forecasts[0].Why)
 	return nil
 }
 
 // forecast says what a redrive of letters would do as things are.
-func (d *direct) forecast(ctx context.Context, t *terminal, found []*dlq.Letter) ([]dlq.Forecast, error) {
+func (d *direct) forecast(ctx context.Context, t *terminal, log *topics.Log, found []*dlq.Letter) ([]dlq.Forecast, error) {
 	databases, err := d.documents(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer closed(ctx, t, databases)
-	return dlq.Foresee(ctx, databases, found)
+	return dlq.Foresee(ctx, log, databases, found)
 }
 
 // decision is what redrive and discard have in common.
@@ -199,16 +211,17 @@ func (c *decision) Validate() error {
 	return err
 }
 
-func (c *decision) pick(ctx context.Context, t *terminal, settled bool) (*dlq.Box, []*dlq.Letter, error) {
+// pick gives the letters that were asked for, beside what read gives.
+func (c *decision) pick(ctx context.Context, t *terminal, settled bool) (*dlq.Box, *topics.Log, []*dlq.Letter, error) {
 	f, err := c.filter(c.Letters)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	box, err := c.read(ctx, t)
+	box, log, err := c.read(ctx, t)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return box, box.List(f, settled), nil
+	return box, log, box.List(f, settled), nil
 }
 
 // decided is one letter in the answer of redrive and discard.
@@ -250,14 +263,15 @@ type dlqRedriveCmd struct {
 
 // Run redrives.
 func (c *dlqRedriveCmd) Run(ctx context.Context, t *terminal) error {
-	box, found, err := c.pick(ctx, t, c.Again)
+	box, log, found, err := c.pick(ctx, t, c.Again)
 	if err != nil {
 		return err
 	}
+	defer log.Close()
 	found = box.WithTheirOrders(found)
 	var done []decided
 	if c.DryRun {
-		forecasts, err := c.forecast(ctx, t, found)
+		forecasts, err := c.forecast(ctx, t, log, found)
 		if err != nil {
 			return err
 		}
@@ -278,10 +292,11 @@ type dlqDiscardCmd struct{ decision }
 
 // Run discards.
 func (c *dlqDiscardCmd) Run(ctx context.Context, t *terminal) error {
-	_, found, err := c.pick(ctx, t, false)
+	_, log, found, err := c.pick(ctx, t, false)
 	if err != nil {
 		return err
 	}
+	defer log.Close()
 	var done []decided
 	tell := func(l *dlq.Letter) { done = append(done, decidedOf(l, nil)) }
 	if c.DryRun {
