@@ -2,6 +2,7 @@ package dlq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -9,6 +10,9 @@ import (
 	"github.com/orderwire/orderwire/deploy/internal/topics"
 	"github.com/orderwire/orderwire/pkg/kafka"
 )
+
+// patience bounds the wait for a broker, and that for its answer to each record.
+const patience = 15 * time.Second
 
 // sender writes a record and waits until it is in the log.
 type sender interface {
@@ -70,7 +74,7 @@ func withProducer(ctx context.Context, c kafka.Config, letters []*Letter, do fun
 	go func() { ended <- p.Run(running) }()
 	err = connected(ctx, p)
 	if err == nil {
-		err = do(p)
+		err = do(patient{p})
 	}
 	stop()
 	if closing := <-ended; err == nil {
@@ -79,15 +83,35 @@ func withProducer(ctx context.Context, c kafka.Config, letters []*Letter, do fun
 	return err
 }
 
-func connected(ctx context.Context, p *kafka.Producer) error {
+func connected(ctx context.Context, p interface{ Connected() bool }) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	tooLong := time.After(patience)
 	for !p.Connected() {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-tooLong:
+			return &topics.UnreachableError{Err: fmt.Errorf("no broker takes records within %s; nothing was written", patience)}
 		case <-tick.C:
 		}
 	}
 	return nil
 }
+
+// patient is a sender that does not wait for ever.
+type patient struct{ sender }
+
+// Send gives up an answer that does not come. Whether the record is in the log is then unknown; that its letter is still
+// open is not: the mark that settles it comes last.
+func (p patient) Send(ctx context.Context, m *kafka.Message) error {
+	wait, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
+	defer cancel()
+	err := p.sender.Send(wait, m)
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(wait), errNoAnswer) {
+		return &topics.UnreachableError{Err: errNoAnswer}
+	}
+	return err
+}
+
+var errNoAnswer = fmt.Errorf("no answer within %s: whether it is written is unknown; list the letters again, what is open can be decided on again", patience)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 30 * time.Second
+const within = 30 * time.Second
 
 // service is a consumer that takes each sequence of an order once, as the real ones do, and gives up what it was told to.
 type service struct {
@@ -117,7 +118,7 @@ func newWorld(t *testing.T) *world {
 		member, err := consumer.New(w.conf, group(name), s.handle, w.producer, discard, nil)
 		require.NoError(t, err)
 		run(member.Run)
-		require.Eventually(t, func() bool { return member.Joined(ctx) == nil }, patience, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return member.Joined(ctx) == nil }, within, 10*time.Millisecond)
 	}
 	w.log, err = topics.Open(w.conf)
 	require.NoError(t, err)
@@ -152,13 +153,13 @@ func (w *world) awaitLetters(f Filter, n int) (*Box, []*Letter) {
 		require.NoError(w.t, err)
 		found = box.List(f, false)
 		return len(found) == n
-	}, patience, 20*time.Millisecond)
+	}, within, 20*time.Millisecond)
 	return box, found
 }
 
 func (w *world) awaitHandled(s *service, n int) {
 	w.t.Helper()
-	require.Eventually(w.t, func() bool { _, handled := s.look(); return handled == n }, patience, 10*time.Millisecond)
+	require.Eventually(w.t, func() bool { _, handled := s.look(); return handled == n }, within, 10*time.Millisecond)
 }
 
 func (w *world) end(topic string) (n int64) {
@@ -238,7 +239,7 @@ func TestRedrive_WhatFailsAgainIsOpenAgain(t *testing.T) {
 		require.NoError(t, err)
 		open := box.List(Filter{}, false)
 		return len(open) == 1 && open[0].ID == found[0].ID && open[0].Tries == 2
-	}, patience, 20*time.Millisecond)
+	}, within, 20*time.Millisecond)
 }
 
 func TestDiscard_IsRememberedAndHandsNothingBack(t *testing.T) {
@@ -283,6 +284,44 @@ func TestRedrive_MarksOnlyWhatWasHandedBack(t *testing.T) {
 	p = &broken{fail: 2}
 	require.Error(t, redrive(t.Context(), p, []*Letter{l}, []*Content{{}}, "", told))
 	require.Equal(t, l.DeadLetterTopic, p.sent[1].Topic)
+}
+
+// silent is a broker that is away, or that takes records and never answers.
+type silent struct{}
+
+func (silent) Connected() bool { return false }
+
+func (silent) Send(ctx context.Context, _ *kafka.Message) error { <-ctx.Done(); return ctx.Err() }
+
+func TestDecide_DoesNotWaitForEverForABroker(t *testing.T) {
+	for name, try := range map[string]struct {
+		do   func(context.Context) error
+		says string
+	}{
+		"that is away": {
+			func(ctx context.Context) error { return connected(ctx, silent{}) },
+			"reach Kafka: no broker takes records within 15s; nothing was written",
+		},
+		"that does not answer": {
+			func(ctx context.Context) error { return patient{silent{}}.Send(ctx, &kafka.Message{}) },
+			"reach Kafka: no answer within 15s: whether it is written is unknown; list the letters again, what is open can be decided on again",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				err := try.do(t.Context())
+				require.Equal(t, patience, time.Since(begin))
+				var away *topics.UnreachableError
+				require.ErrorAs(t, err, &away)
+				require.EqualError(t, err, try.says)
+
+				interrupted, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				require.ErrorIs(t, try.do(interrupted), context.DeadlineExceeded)
+			})
+		})
+	}
 }
 
 // A consumer may give a redriven record up again before the mark of its redrive is written: the mark settles the letter
