@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -29,15 +30,20 @@ func (s *Store) Cancel(ctx context.Context, id string, allow Allow, trace string
 func (s *Store) command(ctx context.Context, id string, allow Allow, trace string,
 	do func(*order.Order, time.Time) (bool, error), types ...events.Type,
 ) (*order.Order, error) {
-	d, err := s.orders.Update(ctx, id, func(d *document) error { return s.decide(d, allow, trace, do, types...) })
+	token := rand.Text()
+	d, err := s.orders.Update(ctx, id, func(d *document) error { return s.decide(d, token, allow, trace, do, types...) })
 	if err != nil {
 		return nil, fmt.Errorf("change order %s: %w", id, notFound(err))
 	}
 	return d.order(), nil
 }
 
-// decide makes a command's write of the order as it was read.
-func (s *Store) decide(d *document, allow Allow, trace string, do func(*order.Order, time.Time) (bool, error), types ...events.Type) error {
+// decide makes a command's write of the order as it was read. Where its own earlier try got no answer and was made all the
+// same, the token tells: by its revision the order would look as if somebody else had changed it.
+func (s *Store) decide(d *document, token string, allow Allow, trace string, do func(*order.Order, time.Time) (bool, error), types ...events.Type) error {
+	if d.Command == token {
+		return outbox.ErrUnchanged
+	}
 	o := d.order()
 	if err := allow(o); err != nil {
 		return err
@@ -52,5 +58,6 @@ func (s *Store) decide(d *document, allow Allow, trace string, do func(*order.Or
 	case len(d.Outbox) >= maxUnsent:
 		return ErrBusy
 	}
+	d.Command = token
 	return d.publish(before, at, trace, nil, types...)
 }

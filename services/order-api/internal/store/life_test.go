@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -141,7 +142,7 @@ func (w *world) send(f *flight, sequence int64) error {
 func (w *world) command(f *flight, do func(*order.Order, time.Time) (bool, error), types ...events.Type) error {
 	d := w.read()
 	guard, sequence := d.Version, d.Sequences[events.TopicOrders]
-	err := w.s.decide(d, func(*order.Order) error { return nil }, "", do, types...)
+	err := w.s.decide(d, rand.Text(), func(*order.Order) error { return nil }, "", do, types...)
 	var refused *order.StateError
 	if errors.As(err, &refused) || errors.Is(err, outbox.ErrUnchanged) {
 		return nil

@@ -107,3 +107,45 @@ func TestFold_TwoConsumersAndACustomerOnOneOrder(t *testing.T) {
 	}
 	require.Equal(t, before, check(), "an old owner changes nothing")
 }
+
+// TestEdit_RecognisesItsOwnLostWrite: the answer to a write was lost, and when the order is read again the neighbours have
+// written on top and its events are published and cleared. By its revision it looks like somebody else's edit.
+func TestEdit_RecognisesItsOwnLostWrite(t *testing.T) {
+	s := open(t)
+	placed := place(t, s, "alice", "")
+	stale := errors.New("the order was changed since")
+	unchanged := func(o *order.Order) error {
+		if o.Revision != placed.Revision {
+			return stale
+		}
+		return nil
+	}
+	edit := func(o *order.Order, _ time.Time) (bool, error) {
+		return o.Edit(order.Patch{Note: order.Field[string]{Present: true, Value: "ring twice"}})
+	}
+	for name, token := range map[string]string{"its own": "a", "somebody else's": "b"} {
+		id := place(t, s, "alice", "").ID
+		tries := 0
+		d, err := s.orders.Update(t.Context(), id, func(d *document) error {
+			if err := s.decide(d, "a", unchanged, "", edit, events.OrderUpdated); err != nil {
+				return err
+			}
+			if tries++; tries == 1 { // another event id stands for one that was cleared
+				_, err := another(s).orders.Update(t.Context(), id, func(d *document) error {
+					return s.decide(d, token, unchanged, "", edit, events.OrderUpdated)
+				})
+				require.NoError(t, err)
+				require.NoError(t, errors.Join(another(s).Fold(t.Context(), map[string][]order.News{id: toDelivery(id)[:1]})[id]...))
+			}
+			return nil
+		})
+		if token != "a" {
+			require.ErrorIs(t, err, stale, name)
+			continue
+		}
+		require.NoError(t, err, name)
+		require.Equal(t, "ring twice", d.order().Note)
+		require.Equal(t, placed.Revision+1, d.order().Revision, "once")
+		require.EqualValues(t, 3, d.Version)
+	}
+}

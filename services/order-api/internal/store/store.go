@@ -51,6 +51,8 @@ type document struct {
 	Waiting *waiting `bson:"waiting"`
 	// Idempotency is the key of the request that placed the order, nil without one.
 	Idempotency *idempotency `bson:"idempotency"`
+	// Command names the last of its clients' commands, "" before the first.
+	Command string `bson:"command"`
 }
 
 type idempotency struct {
