@@ -32,7 +32,8 @@ type Event struct {
 func (e *Event) Own() bool { return strings.HasPrefix(e.Type, "notifier.") }
 
 // Stream follows the notifier's WebSocket and comes back after its last cursor when the connection is lost. It drops
-// what is not newer than what it has seen of the same source, subject and topic, so Handle sees each event once.
+// what is not newer than what it has seen of the same source, subject and topic, so Handle sees each event once as long as
+// its order is among the last that were heard of (see newest).
 type Stream struct {
 	API   *Client
 	Query url.Values
@@ -43,12 +44,12 @@ type Stream struct {
 	// Handle gets every message, the notifier's own as well; an error ends the stream.
 	Handle func(e *Event, raw []byte) error
 
-	seen map[string]string
+	seen newest
 }
 
 // Run follows the stream until ctx ends, Handle returns an error, or the notifier refuses for good.
 func (s *Stream) Run(ctx context.Context) error {
-	s.seen = map[string]string{}
+	s.seen = newest{most: remembered}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := s.connection(ctx, func() { wait = 50 * time.Millisecond })
 		var refused *Problem
@@ -125,10 +126,9 @@ func (s *Stream) connection(ctx context.Context, ready func()) error {
 		}
 		if !e.Own() {
 			key := e.Source + "\x00" + e.Subject + "\x00" + e.Topic
-			if e.Sequence <= s.seen[key] {
+			if !s.seen.take(key, e.Sequence) {
 				continue
 			}
-			s.seen[key] = e.Sequence
 		}
 		if err := s.Handle(&e, raw); err != nil {
 			return &handleError{err}
