@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/orderwire/orderwire/pkg/kafka"
@@ -25,12 +26,22 @@ type History struct {
 	metrics *Metrics
 	slots   chan *kafka.Reader // nil: a slot whose reader is yet to be made
 	wait    time.Duration
+
+	mu     sync.Mutex
+	shares map[string]*share
+}
+
+// share is what one customer has of the slots: half of them at most, so that there is one for others.
+type share struct {
+	held chan struct{} // a token for each slot
+	by   int           // who hold one or wait for one
 }
 
 // NewHistory makes it; Close it.
 func NewHistory(c Config, k kafka.Config, name string, seq *Sequencer, log *slog.Logger, m *Metrics) *History {
 	h := &History{
 		config: k, name: name, seq: seq, log: log, metrics: m, slots: make(chan *kafka.Reader, c.CatchUpSlots), wait: c.CatchUpWait,
+		shares: map[string]*share{},
 	}
 	for range c.CatchUpSlots {
 		h.slots <- nil
@@ -64,34 +75,83 @@ type Step struct {
 
 // Reading is a slot while it is held.
 type Reading struct {
-	h      *History
-	reader *kafka.Reader
-	broken bool
+	h        *History
+	customer string
+	reader   *kafka.Reader
+	broken   bool
 }
 
-// Open takes a slot; ErrBusy when none became free. Close it.
-func (h *History) Open(ctx context.Context) (*Reading, error) {
+// Open takes a slot for a customer, who may have half of all; "" is for operators, who may have all. ErrBusy when none
+// became free. Close it.
+func (h *History) Open(ctx context.Context, customer string) (*Reading, error) {
 	timer := time.NewTimer(h.wait)
 	defer timer.Stop()
 	select {
-	case reader := <-h.slots:
-		return h.open(reader)
+	case h.join(customer) <- struct{}{}:
 	case <-timer.C:
+		h.leave(customer, false)
 		return nil, ErrBusy
 	case <-ctx.Done():
+		h.leave(customer, false)
 		return nil, ctx.Err()
+	}
+	r := &Reading{h: h, customer: customer}
+	var err error
+	select {
+	case r.reader = <-h.slots:
+		if err = r.open(); err == nil {
+			return r, nil
+		}
+		h.slots <- nil
+	case <-timer.C:
+		err = ErrBusy
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	h.leave(customer, true)
+	return nil, err
+}
+
+// join gives where a customer puts a token for each slot; leave comes after it.
+func (h *History) join(customer string) chan<- struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.shares[customer]
+	if s == nil {
+		most := (cap(h.slots) + 1) / 2
+		if customer == "" {
+			most = cap(h.slots)
+		}
+		s = &share{held: make(chan struct{}, most)}
+		h.shares[customer] = s
+	}
+	s.by++
+	return s.held
+}
+
+func (h *History) leave(customer string, holding bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.shares[customer]
+	if holding {
+		<-s.held
+	}
+	if s.by--; s.by == 0 {
+		delete(h.shares, customer)
 	}
 }
 
-func (h *History) open(reader *kafka.Reader) (*Reading, error) {
-	if reader == nil {
-		var err error
-		if reader, err = kafka.NewReader(h.config, h.name+"-history", h.log); err != nil {
-			h.slots <- nil
-			return nil, fmt.Errorf("read history: %w", err)
-		}
+// open makes the slot's reader where there is none.
+func (r *Reading) open() error {
+	if r.reader != nil {
+		return nil
 	}
-	return &Reading{h: h, reader: reader}, nil
+	reader, err := kafka.NewReader(r.h.config, r.h.name+"-history", r.h.log)
+	if err != nil {
+		return fmt.Errorf("read history: %w", err)
+	}
+	r.reader = reader
+	return nil
 }
 
 // Close gives the slot back.
@@ -103,6 +163,7 @@ func (r *Reading) Close() {
 		r.reader = nil
 	}
 	r.h.slots <- r.reader
+	r.h.leave(r.customer, true)
 }
 
 // Bridge takes a client's cursor over to the logs as they are, and gives what it will not see. ErrNoPartition: no

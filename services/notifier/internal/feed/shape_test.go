@@ -120,7 +120,7 @@ func TestHistory_DoesNotWaitForWhatTheLogHasLost(t *testing.T) {
 	conf, reader := logs(t, 2)
 	_, at := atEnds(t, reader)
 	h := NewHistory(Config{CatchUpSlots: 1, CatchUpWait: time.Second}, conf, "test", NewSequencer(NewMetrics(nil)), slog.New(slog.DiscardHandler), NewMetrics(nil))
-	r, err := h.Open(t.Context())
+	r, err := h.Open(t.Context(), "")
 	require.NoError(t, err)
 	defer func() { r.Close(); require.NoError(t, h.Close(context.Background())) }()
 	from := cursor.Position{{0, 0, 0}, {0, 0, 0}}

@@ -56,13 +56,11 @@ func (e *Entry) place(ctx context.Context, o Origin) error {
 		s.at = at
 		return nil
 	}
-	reading, err := s.hub.history.Open(ctx)
-	if err != nil {
+	s.replay = newCatchUp(s, cursor.Cursor{})
+	if err := s.replay.open(ctx); err != nil {
 		return away(err)
 	}
-	s.replay = newCatchUp(s.hub, s.sub, cursor.Cursor{})
-	s.replay.reading = reading
-	if s.at, e.gaps, err = o.resolve(ctx, reading); err != nil {
+	if s.at, e.gaps, err = o.resolve(ctx, s.replay.reading); err != nil {
 		return away(err)
 	}
 	if len(e.gaps) > 0 && s.strict {

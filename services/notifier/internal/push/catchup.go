@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/orderwire/orderwire/pkg/auth"
 	"github.com/orderwire/orderwire/pkg/kafka"
 	"github.com/orderwire/orderwire/services/notifier/internal/cursor"
 	"github.com/orderwire/orderwire/services/notifier/internal/feed"
@@ -18,6 +19,7 @@ const slack = 512
 // catchUp reads what a client has missed, up to the moment in which its subscription is attached.
 type catchUp struct {
 	hub     *Hub
+	who     auth.Principal
 	sub     *feed.Subscription
 	at      cursor.Cursor
 	reading *feed.Reading // nil: it is yet to be opened
@@ -41,8 +43,18 @@ type stretch struct {
 }
 
 // newCatchUp reads from a position that may have been passed by the logs' retention meanwhile.
-func newCatchUp(h *Hub, sub *feed.Subscription, at cursor.Cursor) *catchUp {
-	return &catchUp{hub: h, sub: sub, at: at}
+func newCatchUp(s *session, at cursor.Cursor) *catchUp {
+	return &catchUp{hub: s.hub, who: s.who, sub: s.sub, at: at}
+}
+
+// open takes a slot.
+func (c *catchUp) open(ctx context.Context) (err error) {
+	customer := c.who.Customer
+	if c.who.Operator {
+		customer = ""
+	}
+	c.reading, err = c.hub.history.Open(ctx, customer)
+	return err
 }
 
 func (c *catchUp) start(ctx context.Context) {
@@ -66,8 +78,7 @@ func (c *catchUp) run(ctx context.Context) error {
 	looked := c.reading != nil // where it begins was looked up with it
 	for {
 		if c.reading == nil {
-			var err error
-			if c.reading, err = c.hub.history.Open(ctx); err != nil {
+			if err := c.open(ctx); err != nil {
 				return err
 			}
 		}

@@ -157,7 +157,7 @@ func (s *session) resubscribe(ctx context.Context, f feed.Filter) *ending {
 	if e := s.send(s.subscribed("replay", s.at.String())); e != nil {
 		return e
 	}
-	s.startReplay(ctx, newCatchUp(s.hub, s.sub, s.at))
+	s.startReplay(ctx, newCatchUp(s, s.at))
 	return nil
 }
 
@@ -174,7 +174,7 @@ func (s *session) subscribeFrom(ctx context.Context, f feed.Filter, o Origin) *e
 		s.at = at
 		return s.send(s.subscribed("live", at.String()))
 	}
-	c := newCatchUp(s.hub, s.sub, s.at)
+	c := newCatchUp(s, s.at)
 	c.plan = &o
 	s.startReplay(ctx, c)
 	return nil

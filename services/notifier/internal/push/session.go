@@ -212,7 +212,7 @@ func (s *session) sendQueue(ctx context.Context) *ending {
 	}
 	if overflowed {
 		s.at = s.position()
-		s.startReplay(ctx, newCatchUp(s.hub, s.sub, s.at))
+		s.startReplay(ctx, newCatchUp(s, s.at))
 	}
 	return nil
 }
