@@ -83,19 +83,19 @@ func newFolder() *folder { return &folder{byID: map[ID]*Letter{}} }
 func (f *folder) take(r *topics.Record) {
 	l := letterOf(r)
 	known := f.byID[l.ID]
-	decision := r.Header(headerDecision)
+	decision := State(r.Header(headerDecision))
 	switch {
 	case decision == "":
 		if known != nil {
 			l.Tries = known.Tries + 1
 		}
 		f.byID[l.ID] = l
-	case known != nil:
+	case known != nil && (decision == Redriven || decision == Discarded):
 		settles, err := strconv.ParseInt(r.Header(headerSettles), 10, 64)
 		if err != nil || settles < known.At {
 			return // it failed again before the mark was written
 		}
-		known.State, known.Settled, known.Reason = State(decision), &l.Time, cut(r.Header(headerReason))
+		known.State, known.Settled, known.Reason = decision, &l.Time, cut(r.Header(headerReason))
 	}
 }
 

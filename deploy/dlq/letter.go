@@ -2,6 +2,7 @@ package dlq
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -99,8 +100,11 @@ func consumerOf(topic string) (consumer string, ok bool) {
 	return rest[dot+1:], true
 }
 
-// letterOf reads a record of a dead-letter topic. Who may write there may write anything: without readable coordinates
-// the record itself is the letter.
+// topicName is what Kafka takes for one.
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// letterOf reads a record of a dead-letter topic. Who may write there may write anything: without coordinates that can be
+// of a record, the record itself is the letter. So a letter's name can always be said, and read by ParseID.
 func letterOf(r *topics.Record) *Letter {
 	group, _ := consumerOf(r.Topic)
 	l := &Letter{
@@ -112,8 +116,8 @@ func letterOf(r *topics.Record) *Letter {
 	}
 	partition, err1 := strconv.ParseInt(r.Header(consumer.HeaderPartition), 10, 32)
 	offset, err2 := strconv.ParseInt(r.Header(consumer.HeaderOffset), 10, 64)
-	if topic := r.Header(consumer.HeaderTopic); topic != "" && err1 == nil && err2 == nil {
-		l.ID = ID{group, cut(topic), int32(partition), offset}
+	if topic := r.Header(consumer.HeaderTopic); topicName.MatchString(topic) && err1 == nil && err2 == nil && partition >= 0 && offset >= 0 {
+		l.ID = ID{group, topic, int32(partition), offset}
 	}
 	if at, err := time.Parse(time.RFC3339Nano, r.Header(consumer.HeaderTime)); err == nil {
 		l.Time = at
