@@ -161,6 +161,8 @@ func (e *Event) check(info Info) error {
 		return &MalformedError{"subject", "empty"}
 	case e.Customer == "":
 		return &MalformedError{"customerid", "empty"}
+	case e.Time.UTC().Year() < 0 || e.Time.UTC().Year() > 9999: // RFC 3339 has four digits, and its offsets lead beyond them
+		return &MalformedError{"time", "is not within the years 0 and 9999"}
 	case e.Sequence < 1 || e.Sequence > maxSequence:
 		return &MalformedError{"sequence", fmt.Sprintf("%d is not within 1 and %d", e.Sequence, maxSequence)}
 	case e.Data == nil:

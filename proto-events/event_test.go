@@ -123,7 +123,9 @@ func FuzzDecode(f *testing.F) {
 		headers, value, err := events.Encode(e)
 		require.NoError(f, err)
 		h := headerMap(headers)
-		f.Add(string(e.Type), h["ce_source"], h["ce_sequence"], h["ce_time"], []byte(e.Subject), value)
+		for _, at := range []string{h["ce_time"], "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"} {
+			f.Add(string(e.Type), h["ce_source"], h["ce_sequence"], at, []byte(e.Subject), value)
+		}
 	}
 	f.Fuzz(func(t *testing.T, typ, source, sequence, at string, key, value []byte) {
 		e, err := decode(map[string]string{
