@@ -229,7 +229,7 @@ func PrepareKafka(ctx context.Context, environ []string, say Progress) (string, 
 	if !onPath("mvn") {
 		return "", errors.New("mvn is not on the PATH: Maven fetches Apache Kafka")
 	}
-	err = locked(cache, func() error {
+	err = locked(ctx, cache, say, func() error {
 		if exists(libs) {
 			return nil
 		}

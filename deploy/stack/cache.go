@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,17 +35,36 @@ func cacheDir(env environment) (string, error) {
 	return dir, nil
 }
 
-// locked runs fill while no other process fills the same cache; a second caller waits for the first.
-func locked(dir string, fill func() error) error {
+// lockPoll is how often it is tried whether the other process is done: waiting for a lock itself cannot be given up.
+const lockPoll = 100 * time.Millisecond
+
+// locked runs fill while no other process fills the same cache; a second caller says so and waits for the first, until ctx
+// ends.
+func locked(ctx context.Context, dir string, say Progress, fill func() error) error {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
 	defer f.Close() // closing gives the lock back
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		return fmt.Errorf("lock %s: %w", dir, err)
+	tick := time.NewTicker(lockPoll)
+	defer tick.Stop()
+	for told := false; ; told = true {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return fill()
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return fmt.Errorf("lock %s: %w", dir, err)
+		}
+		if !told {
+			say("waiting for another process that fetches or builds something in %s", dir)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the lock of %s: %w", dir, ctx.Err())
+		case <-tick.C:
+		}
 	}
-	return fill()
 }
 
 // runTool runs a command that takes a while. Every 15 s it says how far it is, by the number of output lines that

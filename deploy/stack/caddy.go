@@ -29,7 +29,7 @@ func PrepareCaddy(ctx context.Context, environ []string, tools string, say Progr
 	if exists(path) {
 		return path, nil
 	}
-	err = locked(cache, func() error {
+	err = locked(ctx, cache, say, func() error {
 		if exists(path) {
 			return nil
 		}

@@ -94,7 +94,7 @@ func missingToBuild() []string {
 
 func buildSecantus(ctx context.Context, cache string, say Progress) (mongoProgram, error) {
 	path := secantusPath(cache)
-	err := locked(cache, func() error {
+	err := locked(ctx, cache, say, func() error {
 		if exists(path) { // somebody else has built it while this process waited for the lock
 			return nil
 		}
@@ -124,7 +124,7 @@ func secantusPython(ctx context.Context, cache string, say Progress) (mongoProgr
 	if python == "" {
 		return mongoProgram{}, errNoDatabase
 	}
-	err := locked(cache, func() error {
+	err := locked(ctx, cache, say, func() error {
 		if exists(complete) {
 			return nil
 		}
