@@ -95,8 +95,8 @@ func (g *Group) Joined(context.Context) error {
 	return nil
 }
 
-// Run joins and handles records until ctx ends; then it finishes the batch in flight, commits and leaves. It waits for
-// brokers for as long as it takes.
+// Run joins and handles records until ctx ends; then it finishes the batch in flight, commits and leaves, all in a few
+// seconds. It waits for brokers for as long as it takes.
 func (g *Group) Run(ctx context.Context) error {
 	for try := 0; ctx.Err() == nil; try++ {
 		err := kafka.Reach(g.brokers, g.sarama)
@@ -128,7 +128,11 @@ func (g *Group) consume(ctx context.Context, group sarama.ConsumerGroup) {
 	topics := append([]string{RetryTopic(g.config.Group)}, g.config.Topics...)
 	for try := 0; ctx.Err() == nil; try++ {
 		begun := time.Now()
-		err := group.Consume(ctx, topics, &members{g})
+		err := g.stay(ctx, group, topics)
+		if errors.Is(err, errAbandoned) {
+			g.log.Warn("ends without leaving the consumer group, which is rebalancing; others have its partitions after the session time-out")
+			return
+		}
 		if time.Since(begun) > time.Second {
 			try = 0
 		}
@@ -150,6 +154,31 @@ func (g *Group) consume(ctx context.Context, group sarama.ConsumerGroup) {
 		if err := kafka.LeaveGroup(g.brokers, g.sarama, g.config.Group, *id); err != nil {
 			g.log.Warn("leave the consumer group", "error", err)
 		}
+	}
+}
+
+// leaving is how long a member that ends waits for its batch in flight, which has grace, and for the last commit.
+const leaving = grace + 3*time.Second
+
+var errAbandoned = errors.New("the client does not come back")
+
+// stay is one time in the group. sarama cannot be called back from a rebalance, which waits for a member that has crashed
+// until the session time-out: the parts that end after this one need that time, so it is left behind then.
+func (g *Group) stay(ctx context.Context, group sarama.ConsumerGroup, topics []string) error {
+	done := make(chan error, 1)
+	go func() { done <- group.Consume(ctx, topics, &members{g}) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(leaving)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return errAbandoned
 	}
 }
 
