@@ -62,7 +62,7 @@ func (v *verdict) foundAfter(accepted map[string]int, log []record) map[string]i
 const recoveryGrace = 15 * time.Second
 
 // checkAnswers finds answers that break the API's contract (I11): a 5xx other than 502, 503 and 504, a 503 without
-// Retry-After, one of them while nothing is broken, a 502 or 504 while nothing worse than a rolling restart goes on; and
+// Retry-After, one of them while nothing is broken, a 502, a 504 or none while nothing worse than a rolling restart goes on; and
 // an order that is denied after it was accepted, or that goes back in its versions (I1).
 func checkAnswers(v *verdict, all []entry, windows []window) {
 	versions := map[string]int64{}
@@ -87,8 +87,11 @@ func checkAnswers(v *verdict, all []entry, windows []window) {
 				v.say("I1", e.Order, "%s was answered 404 after the order was accepted", e.Kind)
 			}
 		default:
-			if e.Status >= http.StatusInternalServerError {
+			switch {
+			case e.Status >= http.StatusInternalServerError:
 				v.say("I11", e.Order, "%s was answered %d %s at %s", e.Kind, e.Status, e.Code, time.Duration(e.End))
+			case e.Error != "" && !during(windows, e, func(w window) bool { return breaks(w) && w.Fault != "F4" }):
+				v.say("I11", e.Order, "%s got no answer at %s while nothing but restarts went on: %s", e.Kind, time.Duration(e.End), e.Error)
 			}
 		}
 		if e.Outcome != outcomeOK || e.Order == "" {
@@ -107,8 +110,23 @@ func checkAnswers(v *verdict, all []entry, windows []window) {
 	}
 }
 
-// breaks tells whether a fault takes anything away. Hostile and slow clients do not, and nobody else may notice them.
-func breaks(w window) bool { return w.Fault != "F13" && w.Fault != "F14" }
+// breaks tells whether a fault takes anything away from those who call the API. Hostile and slow clients do not, nor do
+// records that come once more or cannot be read, an event that cannot be published, or one more instance of an older
+// version: nobody else may notice them.
+func breaks(w window) bool {
+	switch w.Fault {
+	case "F12", "F13", "F14":
+		return false
+	case "F11":
+		return w.Variant == "reset"
+	case "F16":
+		return w.Variant != "poison"
+	case "F17":
+		return w.Variant != "beside"
+	default:
+		return true
+	}
+}
 
 // during tells whether a window that counts overlaps the request.
 func during(windows []window, e entry, counts func(window) bool) bool {

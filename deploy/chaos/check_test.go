@@ -24,16 +24,21 @@ func TestCheckAnswers_FindsWhatBreaksTheContract(t *testing.T) {
 		window window
 		breaks string
 	}{
-		"503 while something is away":        {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, kill, ""},
-		"503 without Retry-After":            {[]entry{{Kind: "place", Status: 503, Begin: at(11), End: at(11)}}, kill, "I11"},
-		"503 long after everything healed":   {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(60), End: at(60)}}, kill, "I11"},
-		"502 after a kill":                   {[]entry{{Kind: "place", Status: 502, Begin: at(11), End: at(11)}}, kill, ""},
-		"502 in a rolling restart":           {[]entry{{Kind: "place", Status: 502, Begin: at(11), End: at(11)}}, rolling, "I11"},
-		"500":                                {[]entry{{Kind: "place", Status: 500, Begin: at(11), End: at(11)}}, kill, "I11"},
-		"an accepted order is denied":        {[]entry{ok, {Kind: "get", Order: "1", Status: 404, Outcome: outcomeFail}}, kill, "I1"},
-		"a key that makes two orders":        {[]entry{ok, {Kind: "place", Key: "k", Order: "2", Status: 201, Outcome: outcomeOK}}, kill, "I1"},
-		"an order that goes back":            {[]entry{{Kind: "get", Order: "1", Status: 200, Outcome: outcomeOK, Version: 3}, {Kind: "get", Order: "1", Status: 200, Outcome: outcomeOK, Version: 2}}, kill, "I1"},
-		"a shipment that is not there (yet)": {[]entry{{Kind: "dispatch", Order: "1", Status: 404, Outcome: outcomeFail}}, kill, ""},
+		"503 while something is away":         {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, kill, ""},
+		"503 without Retry-After":             {[]entry{{Kind: "place", Status: 503, Begin: at(11), End: at(11)}}, kill, "I11"},
+		"503 long after everything healed":    {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(60), End: at(60)}}, kill, "I11"},
+		"502 after a kill":                    {[]entry{{Kind: "place", Status: 502, Begin: at(11), End: at(11)}}, kill, ""},
+		"502 in a rolling restart":            {[]entry{{Kind: "place", Status: 502, Begin: at(11), End: at(11)}}, rolling, "I11"},
+		"no answer after a kill":              {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, kill, ""},
+		"no answer in a rolling restart":      {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, rolling, "I11"},
+		"no answer while nothing is broken":   {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(60), End: at(60)}}, kill, "I11"},
+		"503 beside a record nobody can read": {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, window{Injection{Fault: "F12"}, 10 * time.Second, 12 * time.Second}, "I11"},
+		"503 while offsets are reset":         {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, window{Injection{Fault: "F11", Variant: "reset"}, 10 * time.Second, 12 * time.Second}, ""},
+		"500":                                 {[]entry{{Kind: "place", Status: 500, Begin: at(11), End: at(11)}}, kill, "I11"},
+		"an accepted order is denied":         {[]entry{ok, {Kind: "get", Order: "1", Status: 404, Outcome: outcomeFail}}, kill, "I1"},
+		"a key that makes two orders":         {[]entry{ok, {Kind: "place", Key: "k", Order: "2", Status: 201, Outcome: outcomeOK}}, kill, "I1"},
+		"an order that goes back":             {[]entry{{Kind: "get", Order: "1", Status: 200, Outcome: outcomeOK, Version: 3}, {Kind: "get", Order: "1", Status: 200, Outcome: outcomeOK, Version: 2}}, kill, "I1"},
+		"a shipment that is not there (yet)":  {[]entry{{Kind: "dispatch", Order: "1", Status: 404, Outcome: outcomeFail}}, kill, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var v verdict

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,8 +23,11 @@ func TestCluster(t *testing.T) {
 		t.Skip("SKIP: it takes minutes")
 	}
 	c := newCluster(t)
+	t.Cleanup(c.observe(context.WithoutCancel(t.Context())))
 	for _, role := range []string{roleLeader, roleCoordinator, roleController} {
-		t.Run(role+" killed: another takes over before it is back", func(t *testing.T) { c.takeover(t, role) })
+		for _, how := range []string{"kill", "pause"} {
+			t.Run(role+" "+how+": another takes over before it is back", func(t *testing.T) { c.takeover(t, role, how) })
+		}
 	}
 	t.Run("two of three down: orders are still taken, and travel when the brokers are back", c.twoDown)
 	t.Run("a follower that lags leaves the in-sync set, holds up nothing, and returns", c.follower)
@@ -140,10 +141,10 @@ func (c *cluster) scheduled(t *testing.T, orders ...string) {
 	}, clusterWait, 100*time.Millisecond, "of %d orders, some are not scheduled", len(orders))
 }
 
-func (c *cluster) takeover(t *testing.T, role string) { //nolint:thelper // it is a test
+func (c *cluster) takeover(t *testing.T, role, how string) { //nolint:thelper // it is a test
 	old, err := c.sys.role(t.Context(), role)
 	require.NoError(t, err)
-	c.broken(t, "kill", []string{fmt.Sprintf("broker-%d", old)}, func() {
+	c.broken(t, how, []string{fmt.Sprintf("broker-%d", old)}, func() {
 		require.Eventually(t, func() bool {
 			now, err := c.sys.role(t.Context(), role)
 			return err == nil && now != old
@@ -179,15 +180,9 @@ func (c *cluster) unsent(t *testing.T) int {
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	total := 0.0
-	for line := range strings.Lines(string(raw)) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && strings.HasPrefix(name, "outbox_queued_entries") {
-			n, err := strconv.ParseFloat(value, 64)
-			require.NoError(t, err)
-			total += n
-		}
-	}
-	return int(total)
+	n, err := metric(raw, "outbox_queued_entries")
+	require.NoError(t, err)
+	return int(n)
 }
 
 func (c *cluster) follower(t *testing.T) {
@@ -205,10 +200,11 @@ func (c *cluster) follower(t *testing.T) {
 }
 
 func (c *cluster) judge(t *testing.T) {
-	c.load.finish()
+	c.load.finish(c.drain)
 	var res result
 	require.NoError(t, c.run.judge(t.Context(), &res))
 	require.NoError(t, c.history.close())
 	require.Empty(t, c.verdict.found)
+	require.NotZero(t, res.Committed, "nobody looked at what groups have committed while brokers were away")
 	t.Logf("%d orders, %d events, drained in %.1f s", res.Orders, res.Events, res.DrainedIn)
 }

@@ -98,8 +98,9 @@ const (
 	controlTries = 3
 	// controlRate is that of the operations; the carrier hurries too.
 	controlRate = 80
-	// controlStandstill is how long nothing may move with a control: what it has broken never drains.
-	controlStandstill = 5 * time.Second
+	// controlStandstill is how long nothing may move, with a control and without it: what it has broken never drains, and
+	// impatience must not be taken for that.
+	controlStandstill = 8 * time.Second
 )
 
 // caught is what became of one control.
@@ -164,7 +165,7 @@ func (c config) control(ctx context.Context, control chaos.Control) caught {
 		seed := c.Seed + n
 		got.seeds, got.kafka = append(got.seeds, seed), c.kafkaOf(seed)
 		clean := c
-		clean.label, clean.environ = string(control)+" off, ", hurry
+		clean.label, clean.environ, clean.standstill = string(control)+" off, ", hurry, controlStandstill
 		r, err := clean.once(ctx, seed)
 		if err == nil && len(r.Violations) > 0 {
 			table(c.err, []result{r})

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/orderwire/orderwire/deploy/stack"
@@ -21,50 +23,109 @@ func drawFailpoint(d *drawer) {
 		for n, p := range points {
 			names[n] = string(p)
 		}
-		point := d.one(names...)
-		if point == string(chaos.Redrive) { // of those that can be handed what they cannot read
-			d.add(at, d.between(4*time.Second, 6*time.Second), point, 1+d.r.IntN(3), d.one(stack.Inventory, stack.Shipping), fmt.Sprint(d.r.IntN(partitions)))
-			return
+		point, n := d.one(names...), 1+d.r.IntN(3)
+		of := []string{stack.OrderAPI, stack.Inventory, stack.Shipping}
+		switch chaos.Failpoint(point) {
+		case chaos.Redrive, chaos.AfterDeadLetter: // of those that can be handed what they cannot read
+			d.add(at, 0, point, n, d.one(of[1:]...), fmt.Sprint(d.r.IntN(partitions)))
+		case chaos.Start, chaos.Join: // it gets there once
+			d.add(at, 0, point, 1, d.one(of...))
+		default:
+			d.add(at, 0, point, n, d.one(of...))
 		}
-		d.add(at, d.between(time.Second, 3*time.Second), point, 1+d.r.IntN(20), d.one(stack.OrderAPI, stack.Inventory, stack.Shipping))
 	})
 }
 
+// diesWithin is how long a service may take until it gets to its failpoint: it starts, joins its group, and has work.
+const diesWithin = 12 * time.Second
+
+// doFailpoint waits for the death. Without one it is no injection: its service is started again without a failpoint.
 func doFailpoint(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	p, err := b.part(i.Target[0])
 	if err != nil {
 		return nil, err
 	}
-	n := i.N
-	if slices.Contains([]chaos.Failpoint{chaos.Start, chaos.Join, chaos.Redrive}, chaos.Failpoint(i.Variant)) {
-		n = 1 // it gets there once
+	instance, err := b.instance(i.Target[0])
+	if err != nil {
+		return nil, err
 	}
 	p.down(ctx, false)
-	p.up(fmt.Sprintf("ORDERWIRE_FAILPOINT=%s@%d", i.Variant, n))
-	if i.Variant == string(chaos.Redrive) {
-		err = redrive(ctx, b, i)
+	died, err := follow(instance.Log(), "chaos: dies at "+i.Variant+"\n")
+	if err != nil {
+		p.up()
+		return nil, err
 	}
-	return func() { // whether it got there or not, from here on it runs without
+	n := i.N
+	if i.Variant == string(chaos.Redrive) {
+		n = 1 // its N is of dead letters
+	}
+	p.up(fmt.Sprintf("ORDERWIRE_FAILPOINT=%s@%d", i.Variant, n))
+	ctx, cancel := context.WithTimeout(ctx, diesWithin)
+	defer cancel()
+	switch chaos.Failpoint(i.Variant) {
+	case chaos.Redrive:
+		err = redrive(ctx, b, i)
+	case chaos.AfterDeadLetter:
+		_, err = makeDeadLetters(ctx, b, i)
+	}
+	if err == nil {
+		if err = died(ctx); err == nil {
+			return func() {}, nil // whoever looks after it has started it again, without
+		}
+	}
+	return func() {
 		p.down(context.WithoutCancel(ctx), false)
 		p.up()
 	}, err
 }
 
-// redriveWithin is how long a dead letter may take to come, and to be handed back.
-const redriveWithin = 10 * time.Second
+// follow gives a function that waits until a file has a line that it does not have now.
+func follow(path, line string) (func(context.Context) error, error) {
+	f, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		for {
+			raw, err := readFrom(path, f.Size())
+			if err != nil || bytes.Contains(raw, []byte(line)) {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("it did not get there: %w", ctx.Err())
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}, nil
+}
+
+func readFrom(path string, offset int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // only read
+	return io.ReadAll(io.NewSectionReader(f, offset, 1<<30))
+}
+
+// makeDeadLetters writes N records that the consumer cannot read to one of its topics, and names that.
+func makeDeadLetters(ctx context.Context, b *breaker, i Injection) (topic string, err error) {
+	topic = map[string]string{stack.Inventory: topicOrders, stack.Shipping: topicShipping}[i.Target[0]]
+	_, err = doPoison(ctx, b, Injection{At: i.At, N: i.N, Variant: "undecodable", Target: []string{topic, i.Target[1]}})
+	return topic, err
+}
 
 // redrive makes N dead letters of a consumer, and hands them and others of late back to it, as an operator does.
 func redrive(ctx context.Context, b *breaker, i Injection) error {
-	topic := map[string]string{stack.Inventory: topicOrders, stack.Shipping: topicShipping}[i.Target[0]]
-	if _, err := doPoison(ctx, b, Injection{At: i.At, N: i.N, Variant: "undecodable", Target: []string{topic, i.Target[1]}}); err != nil {
+	topic, err := makeDeadLetters(ctx, b, i)
+	if err != nil {
 		return err
 	}
 	file, err := b.sys.describe(b.dir)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, redriveWithin)
-	defer cancel()
 	for {
 		cmd := exec.CommandContext(ctx, filepath.Join(b.bin, "orderctl"), "dlq", "redrive", "--stack", file, "--consumer", i.Target[0],
 			"--topic", topic, "--newer-than", "20s", "--reason", "chaos", "--json")
@@ -76,7 +137,7 @@ func redrive(ctx context.Context, b *breaker, i Injection) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return nil // what it needs is being broken, too
+			return fmt.Errorf("no dead letter is handed back: %w", ctx.Err())
 		}
 		sleep(ctx, 300*time.Millisecond)
 	}

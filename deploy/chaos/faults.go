@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -15,7 +17,8 @@ type kind struct {
 	possible func(terrain) bool
 	// draw plans one period of it.
 	draw func(*drawer)
-	// do breaks something and gives what heals it.
+	// do breaks something and gives what heals it, nil where nothing was broken. An error says that what was planned was not
+	// done, or not in full.
 	do func(context.Context, *breaker, Injection) (heal func(), err error)
 }
 
@@ -58,6 +61,48 @@ func (b *breaker) part(name string) (*part, error) {
 	return p, nil
 }
 
+// instance is the service process that a part stands for.
+func (b *breaker) instance(name string) (*stack.Instance, error) {
+	for _, service := range stack.Services() {
+		for _, i := range b.sys.stack.Instances(service) {
+			if i.Name == name {
+				return i, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("no instance is called %q", name)
+}
+
+// joinsWithin is how long an instance may take to be a member of its group: a member that was killed has to be given up
+// before.
+const joinsWithin = 25 * time.Second
+
+// join starts a spare instance and waits until it is a member of its group.
+func (b *breaker) join(ctx context.Context, spare string) (*part, error) {
+	p, err := b.part(spare)
+	if err != nil {
+		return nil, err
+	}
+	i, err := b.instance(spare)
+	if err != nil {
+		return nil, err
+	}
+	p.up()
+	ctx, cancel := context.WithTimeout(ctx, joinsWithin)
+	defer cancel()
+	asks := newSampler(b.sys)
+	for {
+		if a := asks.askReady(ctx, i); a.status == http.StatusOK && !slices.Contains(a.away, "consumer") {
+			return p, nil
+		}
+		select {
+		case <-ctx.Done():
+			return p, fmt.Errorf("%s does not join: %w", spare, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
 // downAll takes the targets down at once and gives what lets them come back.
 func (b *breaker) downAll(ctx context.Context, targets []string, clean bool) (func(), error) {
 	var parts []*part
@@ -88,10 +133,14 @@ func doKill(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	return b.downAll(ctx, i.Target, false)
 }
 
-// F3: stopped for longer than the session time-out, a service, a whole chain, the broker or the database.
+// sessionTimeout is how long a group waits for a member that says nothing.
+const sessionTimeout = 20 * time.Second
+
+// F3: stopped for longer than the session time-out, a service, a whole chain, the broker or the database. Beside one service
+// there is a second instance, which takes its partitions over before it wakes up and goes on where it was.
 func drawPause(d *drawer) {
 	at := d.from + d.between(0, (d.to-d.from)/4)
-	lasts := d.between(15*time.Second, 22*time.Second)
+	lasts := d.between(sessionTimeout+2*time.Second, sessionTimeout+8*time.Second)
 	if d.to-d.from < fullPeriod {
 		lasts = d.between(2*time.Second, 6*time.Second)
 	}
@@ -116,11 +165,17 @@ func doPause(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	if i.Variant == "silent" {
 		return doNetwork(ctx, b, i)
 	}
+	var heir *part
+	var errs error
+	if time.Duration(i.For) > sessionTimeout && len(i.Target) == 1 && slices.Contains(consumers, i.Target[0]) {
+		heir, errs = b.join(ctx, i.Target[0]+"-2")
+	}
 	var parts []*part
 	for _, name := range i.Target {
 		p, err := b.part(name)
 		if err != nil {
-			return nil, err
+			errs = errors.Join(errs, err)
+			continue
 		}
 		p.pause()
 		parts = append(parts, p)
@@ -129,8 +184,14 @@ func doPause(ctx context.Context, b *breaker, i Injection) (func(), error) {
 		for _, p := range parts {
 			p.resume()
 		}
-	}, nil
+		if heir != nil {
+			heir.down(context.WithoutCancel(ctx), true)
+		}
+	}, errs
 }
+
+// consumers are the services that are members of a group.
+var consumers = []string{stack.OrderAPI, stack.Inventory, stack.Shipping}
 
 // F4: a rolling restart, one service after the other, sometimes twice in a row.
 func drawRolling(d *drawer) {
@@ -150,8 +211,8 @@ func doRolling(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	return b.downAll(ctx, i.Target, true)
 }
 
-// F5: more and fewer instances of a consumer every 0.5 to 5 s; each one that comes or goes is a rebalance. Half of the
-// time its handlers are slow, because each answer of the database takes its time, so that rebalances meet batches.
+// F5: more and fewer instances of a consumer every 0.5 to 5 s; each one that has joined and goes is two rebalances. Half of
+// the time its handlers are slow, because each answer of the database takes its time, so that rebalances meet batches.
 func drawChurn(d *drawer) {
 	service := d.one(stack.OrderAPI, stack.Inventory, stack.Shipping)
 	if how := d.one("quick", "slow"); how == "slow" {
@@ -159,7 +220,7 @@ func drawChurn(d *drawer) {
 	}
 	d.every(500*time.Millisecond, 5*time.Second, func(at time.Duration) {
 		spare := fmt.Sprintf("%s-%d", service, 2+d.r.IntN(spareInstances))
-		d.add(at, d.between(500*time.Millisecond, 5*time.Second), d.one("term", "kill"), 0, spare)
+		d.add(at, d.between(500*time.Millisecond, 5*time.Second), d.one("term", "term", "kill"), 0, spare)
 	})
 }
 
@@ -167,12 +228,11 @@ func doChurn(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	if i.Variant == "slow" {
 		return doNetwork(ctx, b, Injection{Variant: "latency", N: i.N, Target: i.Target})
 	}
-	p, err := b.part(i.Target[0])
-	if err != nil {
+	p, err := b.join(ctx, i.Target[0])
+	if p == nil {
 		return nil, err
 	}
-	p.up()
-	return func() { p.down(context.WithoutCancel(ctx), i.Variant == "term") }, nil
+	return func() { p.down(context.WithoutCancel(ctx), i.Variant == "term") }, err
 }
 
 // F6: a broker ends, cleanly or killed. Of three, one by its role, one stopped in its tracks for so long that it falls out

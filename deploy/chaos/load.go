@@ -28,6 +28,7 @@ type load struct {
 	http     *http.Client
 	workers  []*worker
 	stop     chan struct{}
+	giveUp   context.CancelFunc // of all that is still asked
 	wait     sync.WaitGroup
 	pause    time.Duration // between two operations of a client
 	rush     bool          // every order wants some of one scarce row, of which a little comes and goes all the time
@@ -182,8 +183,9 @@ func (l *load) prepare(ctx context.Context) error {
 	return nil
 }
 
-// run starts all clients; they go on until finish. ctx bounds the whole.
+// start lets all clients go; they go on until finish. ctx bounds the whole.
 func (l *load) start(ctx context.Context) {
+	ctx, l.giveUp = context.WithCancel(ctx)
 	for _, w := range l.workers {
 		l.wait.Go(func() {
 			for {
@@ -200,10 +202,17 @@ func (l *load) start(ctx context.Context) {
 	}
 }
 
-// finish lets every client end the operation that it is at, which it repeats until it knows the outcome.
-func (l *load) finish() {
+// finish lets every client end the operation that it is at, which it repeats until it knows the outcome, but no longer
+// than within: everything is healed, and who gets no answer now never gets one (I11).
+func (l *load) finish(within time.Duration) {
 	close(l.stop)
+	late := time.AfterFunc(within, func() {
+		l.sys.say("I11", fmt.Sprintf("a client still has no answer, %s after everything was healed", within))
+		l.giveUp()
+	})
 	l.wait.Wait()
+	late.Stop()
+	l.giveUp()
 }
 
 func (w *worker) jitter(d time.Duration) time.Duration {

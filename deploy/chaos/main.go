@@ -30,7 +30,7 @@ type config struct {
 	Clients  int           `default:"16" help:"How many clients."`
 	Rate     float64       `default:"40" help:"Operations a second, of all clients together."`
 	Bin      string        `type:"path" help:"Directory of services and orderctl, built with -tags chaos -buildvcs=auto (default: they are built)."`
-	Old      string        `default:"0471f705edd5" help:"The commit whose services F17 runs beside those of today."`
+	Old      string        `default:"${old}" help:"The commit whose services F17 runs beside those of today."`
 	Keep     string        `type:"path" help:"Directory in which everything of each run is kept (default: of those that fail, in the temporary directory)."`
 	Soak     int           `help:"So many random seeds instead of one; a table at the end."`
 	Seeds    []uint64      `help:"These seeds instead of one; a table at the end."`
@@ -39,7 +39,7 @@ type config struct {
 	Table    string        `type:"path" help:"Print the table of such a file, and run nothing."`
 	Controls bool          `help:"Switch each negative control on by itself; each must be found."`
 	Control  []string      `help:"With --controls: these only."`
-	Outage   string        `enum:",broker,database,inventory-database" default:"" help:"Take one part away for a minute under load, and measure: broker, database, inventory-database."`
+	Outage   string        `enum:",broker,broker-silent,database,database-paused,inventory-database" default:"" help:"Take one part away for a minute under load, and measure: broker, database, inventory-database; broker-silent, database-paused: it takes connections, and says nothing."`
 	JSON     bool          `help:"Print results as JSON, one a line."`
 	Verbose  bool          `short:"v" help:"Say what is broken, and when."`
 
@@ -69,7 +69,7 @@ func command() int {
 	defer stop()
 	zerolog.SetGlobalLevel(zerolog.Disabled) // toxiproxy tells of every toxic that it takes away
 	c := config{err: os.Stderr, drain: drainWithin}
-	kong.Parse(&c, kong.Description("Break Orderwire by a seeded schedule, and check that it keeps its promises."))
+	kong.Parse(&c, kong.Description("Break Orderwire by a seeded schedule, and check that it keeps its promises."), kong.Vars{"old": oldCommit})
 	err := c.main(ctx, os.Stdout)
 	if err != nil {
 		if !errors.Is(err, errViolated) {
@@ -79,6 +79,9 @@ func command() int {
 	}
 	return 0
 }
+
+// oldCommit is whose services F17 runs unless told otherwise.
+const oldCommit = "0471f705edd5"
 
 // kafkaMixed lets the seed say which kind of broker it is.
 const kafkaMixed = "mixed"

@@ -34,6 +34,12 @@ var outages = map[string]outage{
 	"database": {
 		Injection{Fault: "F10", Variant: "kill", Target: []string{"database"}}, false, []string{stack.Notifier},
 	},
+	"broker-silent": {
+		Injection{Fault: "F3", Variant: "silent"}, true, []string{stack.OrderAPI},
+	},
+	"database-paused": {
+		Injection{Fault: "F3", Variant: "pause", Target: []string{"database"}}, false, []string{stack.Notifier},
+	},
 	"inventory-database": {
 		Injection{Fault: "F7", Variant: "cut", Target: []string{stack.LinkDatabase + "-" + stack.Inventory}},
 		true,
@@ -167,12 +173,8 @@ func (o *outageRun) measure(ctx context.Context) error {
 // breakAndHeal takes the part away for its time, and then waits for the first order that is taken.
 func (o *outageRun) breakAndHeal(ctx context.Context) error {
 	i := o.kind.injection
-	if i.Fault == "F6" {
-		for name := range o.sys.parts {
-			if strings.HasPrefix(name, "broker-") {
-				i.Target = append(i.Target, name)
-			}
-		}
+	if len(i.Target) == 0 {
+		i.Target = o.sys.brokers()
 	}
 	o.absent = o.sys.since()
 	heal, err := kinds[i.Fault].do(ctx, &breaker{sys: o.sys, dir: o.dir, bin: o.Bin}, i)

@@ -58,13 +58,17 @@ func table(out io.Writer, all []result) {
 	}
 }
 
-// recoveries prints how often each fault was injected, and the time until the system was seen to work again after those
+// recoveries prints how often each fault was done, and how often what was planned was not, and the time until the system was seen to work again after those
 // that nothing else overlapped.
 func recoveries(out io.Writer, all []result) {
-	injected, recovery := map[string]int{}, map[string][]float64{}
+	injected, notDone, recovery := map[string]int{}, map[string]int{}, map[string][]float64{}
 	for _, r := range all {
 		for k, n := range r.Injected {
 			injected[k] += n
+		}
+		for k, n := range r.NotDone {
+			injected[k] += 0
+			notDone[k] += n
 		}
 		for k, v := range r.Recovery {
 			recovery[k] = append(recovery[k], v...)
@@ -74,14 +78,14 @@ func recoveries(out io.Writer, all []result) {
 		return
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nFAULT\tINJECTED\tRECOVERY n\tp50 s\tmax s")
+	fmt.Fprintln(w, "\nFAULT\tDONE\tNOT DONE\tRECOVERY n\tp50 s\tmax s")
 	for _, k := range slices.SortedFunc(maps.Keys(injected), byFault) {
 		v := slices.Sorted(slices.Values(recovery[k]))
 		if len(v) == 0 {
-			fmt.Fprintf(w, "%s\t%d\t0\t-\t-\n", k, injected[k])
+			fmt.Fprintf(w, "%s\t%d\t%d\t0\t-\t-\n", k, injected[k], notDone[k])
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.1f\t%.1f\n", k, injected[k], len(v), v[len(v)/2], v[len(v)-1])
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.1f\t%.1f\n", k, injected[k], notDone[k], len(v), v[len(v)/2], v[len(v)-1])
 	}
 	w.Flush()
 }

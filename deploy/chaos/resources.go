@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -25,10 +24,15 @@ type usage struct {
 	RSS        int64 `json:"rssMB"`
 	FDs        int   `json:"descriptors"`
 	Goroutines int   `json:"goroutines"`
+	Queued     int   `json:"queued"` // events that are stored, and not published
+	// Over is the memory above what so many descriptors explain at that moment.
+	Over int64 `json:"overMB,omitempty"`
 }
 
 func (u usage) most(o usage) usage {
-	return usage{max(u.RSS, o.RSS), max(u.FDs, o.FDs), max(u.Goroutines, o.Goroutines)}
+	return usage{
+		max(u.RSS, o.RSS), max(u.FDs, o.FDs), max(u.Goroutines, o.Goroutines), max(u.Queued, o.Queued), max(u.Over, o.Over),
+	}
 }
 
 // The bounds of I10. At rest a process may hold more than before the load by what it keeps for the next one: a pool of 64
@@ -121,8 +125,14 @@ func (s *sampler) sample(ctx context.Context, i *stack.Instance) (usage, error) 
 		return u, err
 	}
 	u.FDs = len(open)
-	u.Goroutines, err = s.goroutines(ctx, i)
+	u.Over = overMB(u.RSS, u.FDs)
+	u.Goroutines, u.Queued, err = s.metrics(ctx, i)
 	return u, err
+}
+
+// overMB is the memory that a process with so many descriptors must not have.
+func overMB(rss int64, fds int) int64 {
+	return max(0, rss-mostRSS-int64(fds)*perDescriptor>>10)
 }
 
 // rss gives the resident memory of a process, in MB.
@@ -134,24 +144,34 @@ func rss(pid int) (int64, error) {
 	return kB >> 10, nil
 }
 
-// goroutines asks the admin port.
-func (s *sampler) goroutines(ctx context.Context, i *stack.Instance) (int, error) {
+// metrics asks the admin port. Who has no outbox has nothing queued.
+func (s *sampler) metrics(ctx context.Context, i *stack.Instance) (goroutines, queued int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, i.AdminURL+"/metrics", nil)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer resp.Body.Close() // only read
-	lines := bufio.NewScanner(io.LimitReader(resp.Body, 4<<20))
-	for lines.Scan() {
-		if n, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
-			return strconv.Atoi(n)
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
+	if err != nil {
+		return 0, 0, err
+	}
+	running, err := metric(raw, "go_goroutines")
+	waiting, _ := metric(raw, "outbox_queued_entries")
+	return int(running), int(waiting), err
+}
+
+// metric gives a value of what Prometheus reads.
+func metric(text []byte, name string) (float64, error) {
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
 		}
 	}
-	return 0, errors.Join(errors.New("no go_goroutines"), lines.Err())
+	return 0, fmt.Errorf("no %s", name)
 }
 
 // peaks gives the most that any instance of each service held.
@@ -190,13 +210,16 @@ func checkResources(v *verdict, before, after, peak map[string]usage) {
 		if u.FDs > was.FDs+moreFDs {
 			v.say("I10", "", "%s has %d descriptors open at rest, and had %d before the load", name, u.FDs, was.FDs)
 		}
+		if u.Queued > 0 {
+			v.say("I10", "", "%s still holds %d events that are not published", name, u.Queued)
+		}
 		if u.Goroutines > was.Goroutines+moreGoroutines {
 			v.say("I10", "", "%s has %d goroutines at rest, and had %d before the load", name, u.Goroutines, was.Goroutines)
 		}
 	}
 	for service, u := range peak {
-		if u.RSS > mostRSS+int64(u.FDs)*perDescriptor>>10 {
-			v.say("I10", "", "%s has grown to %d MB", service, u.RSS)
+		if u.Over > 0 {
+			v.say("I10", "", "%s has grown to %d MB, %d more than it may", service, u.RSS, u.Over)
 		}
 	}
 }
@@ -213,10 +236,10 @@ func resources(out io.Writer, all []result) {
 		return
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nPEAK\tRSS MB\tDESCRIPTORS\tGOROUTINES")
+	fmt.Fprintln(w, "\nPEAK\tRSS MB\tDESCRIPTORS\tGOROUTINES\tQUEUED EVENTS")
 	for _, service := range stack.Services() {
 		u := peak[service]
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\n", service, u.RSS, u.FDs, u.Goroutines)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", service, u.RSS, u.FDs, u.Goroutines, u.Queued)
 	}
 	w.Flush()
 }

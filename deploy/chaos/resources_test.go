@@ -8,17 +8,22 @@ import (
 )
 
 func TestCheckResources_FindsWhatIsNotGivenBack(t *testing.T) {
+	at := func(rss int64, fds, goroutines int) usage {
+		return usage{RSS: rss, FDs: fds, Goroutines: goroutines, Over: overMB(rss, fds)}
+	}
 	before := map[string]usage{"inventory": {RSS: 40, FDs: 30, Goroutines: 60}}
 	for name, c := range map[string]struct {
 		after, peak usage
 		breaks      bool
 	}{
-		"as before":              {usage{60, 30, 60}, usage{100, 3000, 4000}, false},
-		"a pool, kept alive":     {usage{60, 30 + 64 + 16, 60 + 40}, usage{100, 200, 200}, false},
-		"descriptors leak":       {usage{60, 500, 60}, usage{100, 500, 60}, true},
-		"goroutines leak":        {usage{60, 30, 500}, usage{100, 30, 500}, true},
-		"memory without a bound": {usage{60, 30, 60}, usage{mostRSS + 10, 30, 60}, true},
-		"memory of connections":  {usage{60, 30, 60}, usage{mostRSS + 300, 10_000, 60}, false},
+		"as before":              {at(60, 30, 60), at(100, 3000, 4000), false},
+		"a pool, kept alive":     {at(60, 30+64+16, 60+40), at(100, 200, 200), false},
+		"descriptors leak":       {at(60, 500, 60), at(100, 500, 60), true},
+		"goroutines leak":        {at(60, 30, 500), at(100, 30, 500), true},
+		"memory without a bound": {at(60, 30, 60), at(mostRSS+10, 30, 60), true},
+		"memory of connections":  {at(60, 30, 60), at(mostRSS+300, 10_000, 60), false},
+		"memory and then many":   {at(60, 30, 60), at(mostRSS+10, 30, 60).most(at(60, 10_000, 60)), true},
+		"events that wait":       {usage{RSS: 60, FDs: 30, Goroutines: 60, Queued: 1}, at(100, 30, 60), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var v verdict

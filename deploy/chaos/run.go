@@ -24,11 +24,12 @@ type result struct {
 	Began       time.Time            `json:"began"`
 	Seed        uint64               `json:"seed"`
 	Kafka       string               `json:"kafka"`
-	Duration    duration             `json:"duration"` // how long things were broken
-	Rate        float64              `json:"rate"`     // of operations a second that were tried
-	Faults      []string             `json:"faults"`   // that might be drawn
-	Injections  int                  `json:"injections"`
-	Injected    map[string]int       `json:"injected"` // by fault and variant
+	Duration    duration             `json:"duration"`          // how long things were broken
+	Rate        float64              `json:"rate"`              // of operations a second that were tried
+	Faults      []string             `json:"faults"`            // that might be drawn
+	Injections  int                  `json:"injections"`        // that were done
+	Injected    map[string]int       `json:"injected"`          // the same by fault and variant
+	NotDone     map[string]int       `json:"notDone,omitempty"` // of the plan: what was to be broken was broken already, or did not get there
 	Requests    int                  `json:"requests"`
 	Orders      int                  `json:"orders"`
 	Events      int                  `json:"events"`
@@ -38,6 +39,7 @@ type result struct {
 	Recovery    map[string][]float64 `json:"recoverySeconds"` // by fault and variant, of those that nothing overlapped
 	DrainedIn   float64              `json:"drainedInSeconds"`
 	Violations  []violation          `json:"violations"`
+	Committed   int                  `json:"committedChecked"`           // times that I6 was checked while the run went on
 	FoundAfter  map[string]int       `json:"foundAfterOrders,omitempty"` // by invariant, see verdict.foundAfter
 	Error       string               `json:"error,omitempty"`            // why nothing could be said
 	Dir         string               `json:"dir,omitempty"`              // kept
@@ -58,10 +60,14 @@ type run struct {
 	verdict verdict
 	stage   atomic.Pointer[string]
 
-	mu      sync.Mutex
-	windows []window
-	stalls  []window // of the machine
-	sampler *sampler
+	mu        sync.Mutex
+	windows   []window
+	stalls    []window // of the machine
+	done      []Injection
+	notDone   []Injection
+	live      verdict // what was found while the run went on
+	committed int     // times that offsets were held against documents
+	sampler   *sampler
 }
 
 // calmFor is how long nothing is broken before the end.
@@ -113,7 +119,6 @@ func (r *run) run(ctx context.Context, res *result) error {
 	if err := writeJSON(filepath.Join(r.dir, "plan.json"), plan); err != nil {
 		return err
 	}
-	res.Injections, res.Injected = len(plan.Steps), plan.count()
 	if err := r.start(ctx); err != nil {
 		return err
 	}
@@ -128,7 +133,7 @@ func (r *run) run(ctx context.Context, res *result) error {
 	r.wreck(ctx, plan)
 	r.now("calm")
 	sleep(ctx, r.calmFor())
-	r.load.finish()
+	r.load.finish(r.drain)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -181,6 +186,7 @@ func (r *run) observe(ctx context.Context) func() {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	all.Go(func() { r.sampler.run(ctx) })
+	all.Go(func() { r.watchCommitted(ctx) })
 	all.Go(func() {
 		if err := r.watchMachine(ctx); err != nil {
 			r.note("the machine is not watched any more: %v", err)
@@ -192,8 +198,10 @@ func (r *run) observe(ctx context.Context) func() {
 	}
 }
 
-// wreck follows the plan until everything is healed.
+// wreck follows the plan until everything is healed. A fault that waits for an answer which never comes is given up.
 func (r *run) wreck(ctx context.Context, plan Plan) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(plan.Duration)+fullPeriod+r.drain)
+	defer cancel()
 	b := &breaker{sys: r.sys, load: r.load, dir: r.dir, bin: r.Bin}
 	begin := time.Now()
 	var all sync.WaitGroup
@@ -225,7 +233,14 @@ func (r *run) inject(ctx context.Context, b *breaker, i Injection) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.windows = append(r.windows, window{i, from, r.sys.since()})
+	if err == nil {
+		r.done = append(r.done, i)
+	} else {
+		r.notDone = append(r.notDone, i)
+	}
+	if err == nil || heal != nil {
+		r.windows = append(r.windows, window{i, from, r.sys.since()})
+	}
 }
 
 // judge waits for the drain, and checks all that can be checked.
@@ -255,11 +270,6 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	checkPassages(v, r.sys.passages, windows)
 	checkAnswers(v, all, windows)
 	checkOrders(v, known, there)
-	rows, err := r.stock(ctx)
-	if err != nil {
-		return err
-	}
-	checkStock(v, all, there, rows)
 	var accepted []string
 	for _, p := range known {
 		if p.id != "" {
@@ -272,6 +282,18 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	}
 	v.add(report)
 	res.DrainedIn = time.Since(begin).Seconds()
+	rows, err := r.stock(ctx) // whoever is told last of an order's end moves its stock
+	if err != nil {
+		return err
+	}
+	checkStock(v, all, there, rows)
+	for _, service := range consumers {
+		again, err := r.sys.replay(ctx, r.Bin, r.dir, service, time.Time{})
+		if err != nil {
+			return err
+		}
+		checkCommitted(v, service, again)
+	}
 	log, err := r.sys.readLog(ctx)
 	if err != nil {
 		return err
@@ -286,6 +308,11 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	checkPoison(v, r.sys.poison, letters)
 	res.Pushed = r.checkWatchers(ctx, log)
 	v.found = append(v.found, r.sys.found.found...)
+	r.mu.Lock()
+	v.found = append(v.found, r.live.found...)
+	res.Committed = r.committed
+	res.Injections, res.Injected, res.NotDone = len(r.done), count(r.done), count(r.notDone)
+	r.mu.Unlock()
 	for _, p := range r.sys.panics() {
 		v.say("I10", "", "%s", p)
 	}

@@ -43,10 +43,10 @@ func (p Plan) has(fault string) bool {
 	return slices.ContainsFunc(p.Steps, func(i Injection) bool { return i.Fault == fault })
 }
 
-// count says how often each fault is injected in each of its variants.
-func (p Plan) count() map[string]int {
+// count says how often each fault is among them in each of its variants.
+func count(all []Injection) map[string]int {
 	n := map[string]int{}
-	for _, i := range p.Steps {
+	for _, i := range all {
 		n[i.kind()]++
 	}
 	return n
@@ -119,7 +119,7 @@ const fullPeriod = 30 * time.Second
 // newPlan draws the plan of a seed.
 func newPlan(seed uint64, length time.Duration, t terrain) Plan {
 	r := rand.New(rand.NewPCG(seed, 0x0fde)) //nolint:gosec // it must be repeatable
-	period := min(fullPeriod, max(length/4, 5*time.Second))
+	period := min(fullPeriod, max(length/8, 10*time.Second))
 	p := Plan{Seed: seed, Duration: duration(length), Period: duration(period)}
 	var possible []string
 	for _, f := range t.faults {
@@ -130,16 +130,13 @@ func newPlan(seed uint64, length time.Duration, t terrain) Plan {
 	}
 	count := int((length + period - 1) / period)
 	quiet := quietPeriods(r, count)
+	deal := dealer(r, possible)
 	for n := range count {
 		from := time.Duration(n) * period
 		to := min(from+period, length)
 		var set []string
 		if !quiet[n] && len(possible) > 0 {
-			most := min(3, len(possible))
-			for _, i := range r.Perm(len(possible))[:1+r.IntN(most)] {
-				set = append(set, possible[i])
-			}
-			slices.Sort(set)
+			set = deal(1 + r.IntN(min(3, len(possible))))
 		}
 		p.Periods = append(p.Periods, set)
 		for _, f := range set {
@@ -151,6 +148,26 @@ func newPlan(seed uint64, length time.Duration, t terrain) Plan {
 	}
 	slices.SortStableFunc(p.Steps, func(a, b Injection) int { return int(a.At - b.At) })
 	return p
+}
+
+// dealer gives so many different ones, as of a pack of cards: none comes again before all have come.
+func dealer(r *rand.Rand, all []string) func(int) []string {
+	var pack []string
+	return func(n int) []string {
+		var hand []string
+		for len(hand) < n {
+			if len(pack) == 0 {
+				for _, i := range r.Perm(len(all)) {
+					pack = append(pack, all[i])
+				}
+			}
+			next := slices.IndexFunc(pack, func(card string) bool { return !slices.Contains(hand, card) })
+			hand = append(hand, pack[next])
+			pack = slices.Delete(pack, next, next+1)
+		}
+		slices.Sort(hand)
+		return hand
+	}
 }
 
 // quietPeriods picks a quarter of them, never the first: a short run is there to break something.

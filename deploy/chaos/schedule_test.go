@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,6 +53,21 @@ func TestPlan_DrawsEveryFaultThatIsPossible(t *testing.T) {
 			possible := kinds[f].possible == nil || kinds[f].possible(on)
 			require.Equal(t, possible, drawn, "%s on %s", f, kafka)
 		}
+	}
+}
+
+func TestPlan_NoFaultComesAgainBeforeAllHaveCome(t *testing.T) {
+	for seed := range uint64(20) {
+		p := newPlan(seed, 20*time.Minute, terrain{faults: []string{"F1", "F4", "F6", "F7", "F8", "F10", "F12"}})
+		times := map[string]int{}
+		for _, set := range p.Periods {
+			for _, f := range set {
+				times[f]++
+			}
+		}
+		counts := slices.Sorted(maps.Values(times))
+		require.Len(t, counts, 7)
+		require.LessOrEqual(t, counts[6]-counts[0], 1, "seed %d: %v", seed, times)
 	}
 }
 

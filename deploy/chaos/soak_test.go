@@ -36,6 +36,10 @@ func TestSoak_GoesOnWhereItWasStopped(t *testing.T) {
 	require.Equal(t, []result{done}, covered())
 	require.Equal(t, []uint64{1, 3, 4, 5}, c.seedsLeft(covered()))
 
+	c.commit, done.Commit = "abc+", "abc+"
+	require.False(t, c.covers(done), "the sources may have changed since")
+	c.commit = "abc"
+
 	c.Seeds, c.Soak = nil, 5
 	require.Len(t, covered(), 2, "random seeds: each counts")
 	require.Len(t, c.seedsLeft(covered()), 3)

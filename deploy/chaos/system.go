@@ -85,7 +85,8 @@ func startSystem(ctx context.Context, c config, dir string, note func(string, ..
 	for _, name := range stack.Services() {
 		s.add(name, serviceUnit(s.stack.Instances(name)[0]), true)
 		for n := range spareInstances {
-			i, err := s.stack.Prepare(name)
+			// As a member that the group does not know: under an id of its own it would be taken for the one that went.
+			i, err := s.stack.Prepare(name, "KAFKA_GROUP_INSTANCE_ID=")
 			if err != nil {
 				s.kill()
 				return nil, err
@@ -129,6 +130,18 @@ func (s *system) add(name string, u unit, up bool) {
 	}
 	s.parts[name] = p
 	s.watchers.Go(func() { p.supervise(s.ctx, s.note) })
+}
+
+// brokers names their parts; so are their links.
+func (s *system) brokers() []string {
+	var all []string
+	for name := range s.parts {
+		if strings.HasPrefix(name, stack.LinkBroker+"-") {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // say notes what a fault has seen itself.

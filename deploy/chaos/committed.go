@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// replayReport is what `orderctl replay --json` prints.
+type replayReport struct {
+	Read    int `json:"read"`
+	Total   int `json:"changes"`
+	Changes []struct {
+		Topic     string `json:"topic"`
+		Partition int32  `json:"partition"`
+		Offset    int64  `json:"offset"`
+		Order     string `json:"order"`
+		Effect    string `json:"effect"`
+		Why       string `json:"why"`
+	} `json:"listed"`
+}
+
+// checkCommitted wants that what a group has committed is done (I6): reading it again would change nothing.
+func checkCommitted(v *verdict, service string, report replayReport) {
+	for n, c := range report.Changes {
+		if n == auditTold {
+			break
+		}
+		v.say("I6", c.Order, "%s has committed %s/%d@%d, one of %d that are not done: %s: %s",
+			service, c.Topic, c.Partition, c.Offset, report.Total, c.Effect, c.Why)
+		v.found[len(v.found)-1].record = &coordinates{c.Topic, c.Partition, c.Offset}
+	}
+}
+
+const (
+	// committedEvery is how often the groups' offsets are held against the documents while a run goes on, and
+	// committedReach how far back, so that a long run is not read again and again.
+	committedEvery = 10 * time.Second
+	committedReach = 45 * time.Second
+)
+
+// watchCommitted checks I6 again and again, until ctx ends: what is wrong for a while is repaired later on by the next
+// snapshot, and is a loss if a crash comes before.
+func (r *run) watchCommitted(ctx context.Context) {
+	for ctx.Err() == nil {
+		sleep(ctx, committedEvery)
+		for _, service := range consumers {
+			report, err := r.sys.replay(ctx, r.Bin, r.dir, service, time.Now().Add(-committedReach))
+			if err != nil {
+				continue // broker or database are away
+			}
+			r.mu.Lock()
+			r.committed++
+			checkCommitted(&r.live, service, report)
+			r.mu.Unlock()
+		}
+	}
+}
+
+// replay runs `orderctl replay` of what a service's group has committed; from the zero time, of all there is.
+func (s *system) replay(ctx context.Context, bin, dir, service string, from time.Time) (replayReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	file, err := s.describe(dir)
+	if err != nil {
+		return replayReport{}, err
+	}
+	args := []string{"replay", "--stack", file, "--service", service, "--json"}
+	if !from.IsZero() {
+		args = append(args, "--from", from.UTC().Format(time.RFC3339))
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "orderctl"), args...)
+	var out, says bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &says
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1 || out.Len() == 0) {
+		return replayReport{}, fmt.Errorf("orderctl replay of %s: %w: %s", service, err, strings.TrimSpace(says.String()))
+	}
+	var report replayReport
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		return report, fmt.Errorf("orderctl replay printed what cannot be read: %w", err)
+	}
+	return report, nil
+}
