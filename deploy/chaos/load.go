@@ -240,13 +240,13 @@ func (w *worker) act(ctx context.Context) {
 	case n < 77:
 		w.again(ctx, p)
 	case n < 80:
-		w.run(ctx, entry{Kind: "list"}, http.MethodGet, "/v1/orders?limit=20", false, nil, nil, false)
+		w.list(ctx)
 	case n < 83:
 		w.run(ctx, entry{Kind: "history", Order: p.id}, http.MethodGet, "/v1/orders/"+p.id+"/history", false, nil, nil, false)
 	case n < 86:
 		w.shelves(ctx)
 	case n < 88:
-		w.run(ctx, entry{Kind: "shipments"}, http.MethodGet, "/v1/shipments?limit=20", false, nil, nil, false)
+		w.look(ctx, p)
 	case n < 93:
 		w.carrier(ctx, p, "dispatch", map[string]any{})
 	case n < 95:
@@ -352,6 +352,38 @@ func (w *worker) cancel(ctx context.Context, p *placed) {
 
 func (w *worker) carrier(ctx context.Context, p *placed, step string, body any) {
 	w.run(ctx, entry{Kind: step, Order: p.id}, http.MethodPost, "/v1/shipments/"+p.id+"/"+step, true, body, nil, true)
+}
+
+// list reads the customer's orders: none is anybody else's (I11).
+func (w *worker) list(ctx context.Context) {
+	var page struct {
+		Items []order `json:"items"`
+	}
+	w.run(ctx, entry{Kind: "list"}, http.MethodGet, "/v1/orders?limit=20", false, nil, &page, false)
+	for _, o := range page.Items {
+		if o.CustomerID != w.customer() {
+			w.sys.say("I11", fmt.Sprintf("%s was shown order %s of %s", w.customer(), o.ID, o.CustomerID))
+		}
+	}
+}
+
+// look reads something that the others do not need.
+func (w *worker) look(ctx context.Context, p *placed) {
+	sku := w.scarce()
+	switch w.r.IntN(6) {
+	case 0:
+		w.run(ctx, entry{Kind: "shipments"}, http.MethodGet, "/v1/shipments?limit=20", false, nil, nil, false)
+	case 1:
+		w.run(ctx, entry{Kind: "shipment", Order: p.id}, http.MethodGet, "/v1/shipments/"+p.id, false, nil, nil, false)
+	case 2:
+		w.run(ctx, entry{Kind: "row", SKU: sku}, http.MethodGet, "/v1/stock/"+sku, true, nil, nil, false)
+	case 3:
+		w.run(ctx, entry{Kind: "products"}, http.MethodGet, "/v1/products", false, nil, nil, false)
+	case 4:
+		w.run(ctx, entry{Kind: "product", SKU: sku}, http.MethodGet, "/v1/products/"+sku, false, nil, nil, false)
+	case 5:
+		w.run(ctx, entry{Kind: "ticket"}, http.MethodPost, "/v1/tickets", false, struct{}{}, nil, false)
+	}
 }
 
 // shelves reads the stock rows: whenever somebody looks, none is below zero (I2).
