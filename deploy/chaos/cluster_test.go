@@ -182,7 +182,7 @@ func (c *cluster) unsent(t *testing.T) int {
 	require.NoError(t, err)
 	n, err := metric(raw, "outbox_queued_entries")
 	require.NoError(t, err)
-	return int(n)
+	return n
 }
 
 func (c *cluster) follower(t *testing.T) {

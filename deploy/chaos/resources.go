@@ -159,16 +159,22 @@ func (s *sampler) metrics(ctx context.Context, i *stack.Instance) (goroutines, q
 	if err != nil {
 		return 0, 0, err
 	}
-	running, err := metric(raw, "go_goroutines")
-	waiting, _ := metric(raw, "outbox_queued_entries")
-	return int(running), int(waiting), err
+	if goroutines, err = metric(raw, "go_goroutines"); err != nil {
+		return 0, 0, err
+	}
+	if _, publishes := outboxes[i.Service]; publishes {
+		queued, err = metric(raw, "outbox_queued_entries")
+	}
+	return goroutines, queued, err
 }
 
-// metric gives a value of what Prometheus reads.
-func metric(text []byte, name string) (float64, error) {
+// metric gives a gauge of what Prometheus reads, with whatever labels.
+func metric(text []byte, name string) (int, error) {
 	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if is, _, _ := strings.Cut(series, "{"); is == name {
+			n, err := strconv.ParseFloat(value, 64)
+			return int(n), err
 		}
 	}
 	return 0, fmt.Errorf("no %s", name)

@@ -43,6 +43,17 @@ func TestCheckResources_WantsToHearOfEachProcess(t *testing.T) {
 	only(t, v, "I10")
 }
 
+func TestMetric_IsThatOfTheNameWithWhateverLabels(t *testing.T) {
+	text := []byte("# HELP a what\na_total 7\na{collection=\"orders\"} 3\nb 1.5e+02\n")
+	for name, want := range map[string]int{"a": 3, "b": 150} {
+		n, err := metric(text, name)
+		require.NoError(t, err)
+		require.Equal(t, want, n)
+	}
+	_, err := metric(text, "c")
+	require.Error(t, err)
+}
+
 func TestRSS_IsThatOfTheProcess(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("SKIP: this system has no /proc")

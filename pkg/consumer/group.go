@@ -101,16 +101,33 @@ func (g *Group) Run(ctx context.Context) error {
 	for try := 0; ctx.Err() == nil; try++ {
 		err := kafka.Reach(g.brokers, g.sarama)
 		if err == nil {
-			var group sarama.ConsumerGroup
-			if group, err = sarama.NewConsumerGroup(g.brokers, g.config.Group, g.sarama); err == nil {
-				g.consume(ctx, group)
-				continue
+			var client sarama.Client
+			if client, err = sarama.NewClient(g.brokers, g.sarama); err == nil {
+				if err = g.member(ctx, client); err == nil {
+					continue
+				}
 			}
 		}
 		if try%10 == 0 {
 			g.log.Warn("no broker yet", "brokers", g.brokers, "error", err)
 		}
 		sleep(ctx, wait(try))
+	}
+	return nil
+}
+
+// member consumes with a client until ctx ends, and closes it.
+func (g *Group) member(ctx context.Context, client sarama.Client) error {
+	group, err := sarama.NewConsumerGroupFromClient(g.config.Group, client)
+	if err != nil {
+		return errors.Join(err, client.Close())
+	}
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // also while it leaves
+	defer stop()
+	go kafka.AvoidSilent(watching, client, g.log)
+	g.consume(ctx, group)
+	if err := client.Close(); err != nil {
+		g.log.Warn("close the consumer group's client", "error", err)
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ func (e *OutOfRangeError) Error() string {
 type Reader struct {
 	client sarama.Client
 	log    *slog.Logger
+	stop   context.CancelFunc // of what keeps the client away from brokers that answer nothing
 }
 
 // abandon is how long the end of a read waits for a request that is under way. sarama cannot cancel one: where the
@@ -76,11 +77,14 @@ func NewReader(c Config, clientID string, log *slog.Logger) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to Kafka at %v: %w", c.Brokers, err)
 	}
-	return &Reader{client: client, log: log}, nil
+	ctx, stop := context.WithCancel(context.Background())
+	go AvoidSilent(ctx, client, log)
+	return &Reader{client: client, log: log, stop: stop}, nil
 }
 
 // Close ends the connections.
 func (r *Reader) Close() error {
+	r.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), abandon)
 	defer cancel()
 	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, r.client.Close() })
