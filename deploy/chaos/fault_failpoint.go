@@ -62,10 +62,10 @@ func doFailpoint(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	p.up(fmt.Sprintf("ORDERWIRE_FAILPOINT=%s@%d", i.Variant, n))
 	ctx, cancel := context.WithTimeout(ctx, diesWithin)
 	defer cancel()
-	switch chaos.Failpoint(i.Variant) {
-	case chaos.Redrive:
+	switch i.Variant {
+	case string(chaos.Redrive):
 		err = redrive(ctx, b, i)
-	case chaos.AfterDeadLetter:
+	case string(chaos.AfterDeadLetter):
 		_, err = makeDeadLetters(ctx, b, i)
 	}
 	if err == nil {
