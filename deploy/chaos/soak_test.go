@@ -109,7 +109,7 @@ func TestTable_NamesWhatWasRunAndWhatWasFound(t *testing.T) {
 	table(&out, []result{good, bad})
 	for _, want := range []string{
 		"machine   2 cores", "faults    F1,F10\n", `7 +abc +apache +1m0s +3 .* 0\n`, `8 +abc .* 1\n`, `2 runs +2m0s +6 .* 200 .* 1\n`,
-		`F2 start +4 +0 +- +-\nF10 kill +2 +3 +2.0 +3.0\n`, "I1 o-1 it is gone", "--seed 8 --kafka apache --duration 1m0s",
+		`F2 start +4 +0 +0 +- +-\nF10 kill +2 +0 +3 +2.0 +3.0\n`, "I1 o-1 it is gone", "--seed 8 --kafka apache --duration 1m0s",
 	} {
 		require.Regexp(t, want, out.String())
 	}
