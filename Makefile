@@ -42,7 +42,10 @@ $(DASHBOARD)/node_modules/.package-lock.json: $(DASHBOARD)/package-lock.json
 # One message about all that is missing, before anything slow.
 .PHONY: check
 check:
-	@deploy/check.sh run
+	@deploy/check.sh $(CHECK)
+
+CHECK = run
+test bench chaos soak: CHECK = test
 
 ##@ Test it
 

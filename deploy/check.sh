@@ -1,5 +1,6 @@
 #!/bin/sh
-# check.sh WHAT: names everything that WHAT (run, mongodb or kafka) needs and that is not on this machine, in one message.
+# check.sh WHAT: names everything that WHAT (run, test, mongodb or kafka) needs and that is not on this machine, in one
+# message. What test means, and bench and chaos with it, builds a database by itself where that can be done.
 set -u
 
 missing=
@@ -34,11 +35,23 @@ check_node() {
 	at_least "$have" 20.19 || need "Node.js 20.19 or newer, for the page: this is $have (https://nodejs.org)"
 }
 
+check_mongod() {
+	have=$(mongod --version 2>/dev/null | sed -n 's/^db version v\([0-9.]*\).*/\1/p')
+	at_least "${have:-0}" 7 || need "MongoDB 7 or 8: the mongod on the PATH is ${have:-of unknown version}; update it, take it off the PATH, or set MONGODB_URI"
+}
+
+# What building SecantusDB needs.
+has_rust() { has cargo && has cmake && { has cc || has gcc || has clang; }; }
+
 # The ways to a database, as deploy/stack looks for them.
 check_database() {
 	[ -n "${MONGODB_URI:-}" ] && return
-	has mongod && return
+	if has mongod; then
+		check_mongod
+		return
+	fi
 	has secantusd-rs && return
+	[ "$1" = test ] && has_rust && return
 	cache="${XDG_CACHE_HOME:-${HOME:-}/.cache}/orderwire"
 	for dir in "$cache"/secantus-*/bin; do
 		[ -d "$dir" ] && return
@@ -48,7 +61,7 @@ check_database() {
 sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, 13) and (u.find_spec("ensurepip") or u.find_spec("pip"))))' 2>/dev/null && return
 	done
 	need "a MongoDB, any one of: MONGODB_URI=mongodb://… of a replica set you have; mongod 7 or 8 on the PATH;
-    Rust (cargo), CMake and a C compiler, then make mongodb; Python 3.10–3.13 with pip"
+    Rust (cargo), CMake and a C compiler, and make mongodb once; Python 3.10–3.13 with pip"
 }
 
 check_java() {
@@ -62,17 +75,20 @@ check_java() {
 }
 
 check_rust() {
-	has mongod && return
+	if has mongod; then
+		check_mongod
+		return
+	fi
 	has cargo || need "Rust (cargo), to build SecantusDB (https://rustup.rs)"
 	has cmake || need "CMake, to build SecantusDB"
 	has cc || has gcc || has clang || need "a C compiler, to build SecantusDB"
 }
 
 case "${1:-}" in
-run) check_go; check_node; check_database ;;
+run | test) check_go; check_node; check_database "$1" ;;
 mongodb) check_go; check_rust ;;
 kafka) check_go; check_java ;;
-*) echo "usage: check.sh run|mongodb|kafka" >&2; exit 2 ;;
+*) echo "usage: check.sh run|test|mongodb|kafka" >&2; exit 2 ;;
 esac
 
 if [ -n "$missing" ]; then

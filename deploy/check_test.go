@@ -2,6 +2,7 @@
 package deploy_test
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +12,7 @@ import (
 )
 
 // check runs check.sh where nothing but the given tools exists: each one prints what it is mapped to.
-func check(t *testing.T, what string, tools map[string]string) (string, error) {
+func check(t *testing.T, what string, tools map[string]string, environ ...string) (string, error) {
 	t.Helper()
 	bin := t.TempDir()
 	for _, name := range []string{"sh", "sed", "sort", "head"} {
@@ -23,7 +24,7 @@ func check(t *testing.T, what string, tools map[string]string) (string, error) {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho '"+prints+"'\n"), 0o755))
 	}
 	cmd := exec.CommandContext(t.Context(), "./check.sh", what)
-	cmd.Env = []string{"PATH=" + bin, "HOME=" + t.TempDir()}
+	cmd.Env = append([]string{"PATH=" + bin, "HOME=" + t.TempDir()}, environ...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -43,8 +44,8 @@ func TestCheck_NamesAllThatIsMissingAtOnce(t *testing.T) {
 }
 
 func TestCheck_ComparesVersions(t *testing.T) {
-	enough := map[string]string{"go": "go1.26.8", "node": "v20.19.0", "npm": "10", "mongod": "", "java": `openjdk version "17.0.15"`, "mvn": ""}
-	for _, what := range []string{"run", "kafka", "mongodb"} {
+	enough := map[string]string{"go": "go1.26.8", "node": "v20.19.0", "npm": "10", "mongod": "db version v8.0.4", "java": `openjdk version "17.0.15"`, "mvn": ""}
+	for _, what := range []string{"run", "test", "kafka", "mongodb"} {
 		out, err := check(t, what, enough)
 		require.NoError(t, err, out)
 		require.Empty(t, out)
@@ -53,6 +54,8 @@ func TestCheck_ComparesVersions(t *testing.T) {
 		"go without toolchains": {"go", "go1.20.14", "this is 1.20.14"},
 		"node, a minor":         {"node", "v20.9.1", "this is 20.9.1"},
 		"node, a major":         {"node", "v9.99.0", "this is 9.99.0"},
+		"mongod":                {"mongod", "db version v6.0.19", "the mongod on the PATH is 6.0.19"},
+		"mongod, of others":     {"mongod", "something else", "the mongod on the PATH is of unknown version"},
 	} {
 		tools := map[string]string{}
 		for k, v := range enough {
@@ -62,5 +65,42 @@ func TestCheck_ComparesVersions(t *testing.T) {
 		out, err := check(t, "run", tools)
 		require.Error(t, err, name)
 		require.Contains(t, out, old.says, name)
+	}
+}
+
+// What make test and the like build by themselves, make run does not: it would take minutes that nobody asked for.
+func TestCheck_ToolsToBuildADatabaseAreEnoughForTestsOnly(t *testing.T) {
+	tools := map[string]string{"go": "go1.26.8", "node": "v22.1.0", "npm": "10", "cargo": "", "cmake": "", "clang": ""}
+	out, err := check(t, "test", tools)
+	require.NoError(t, err, out)
+	out, err = check(t, "run", tools)
+	require.Error(t, err)
+	require.Contains(t, out, "make mongodb once")
+	for _, missing := range []string{"cargo", "cmake", "clang"} {
+		less := maps.Clone(tools)
+		delete(less, missing)
+		out, err = check(t, "test", less)
+		require.Error(t, err, missing)
+		require.Contains(t, out, "a MongoDB, any one of", missing)
+	}
+}
+
+// A database that is named comes before the one on the PATH, whatever that is.
+func TestCheck_AMongodThatIsTooOldIsNoMatterWhereADatabaseIsNamed(t *testing.T) {
+	tools := map[string]string{"go": "go1.26.8", "node": "v22.1.0", "npm": "10", "mongod": "db version v4.4.29"}
+	_, err := check(t, "run", tools)
+	require.Error(t, err)
+	_, err = check(t, "mongodb", tools)
+	require.Error(t, err, "it would be taken")
+	out, err := check(t, "run", tools, "MONGODB_URI=mongodb://127.0.0.1")
+	require.NoError(t, err, out)
+}
+
+// The Makefile asks for what each of its targets needs.
+func TestMakefile_ChecksWhatATargetNeeds(t *testing.T) {
+	for target, what := range map[string]string{"run": "run", "test": "test", "bench": "test", "chaos": "test", "soak": "test"} {
+		out, err := exec.CommandContext(t.Context(), "make", "-n", "-C", "..", target).CombinedOutput()
+		require.NoError(t, err, string(out))
+		require.Contains(t, string(out), "deploy/check.sh "+what+"\n", target)
 	}
 }
