@@ -71,6 +71,12 @@ soak: KAFKA = mixed
 soak: check ## the same with N=30 random seeds of five minutes each, two side by side (OUT=FILE keeps results, and goes on from them)
 	@go run ./deploy/chaos --soak $(N) --parallel $(PARALLEL) --kafka $(KAFKA) --duration 5m --rate 40 $(if $(OUT),--out $(OUT)) $(CHAOS)
 
+TIME ?= 10s
+
+.PHONY: fuzz
+fuzz: ## give every decoder inputs that nobody thought of (TIME=10s for each)
+	@deploy/fuzz.sh $(TIME) $(MODULES)
+
 # Every module in both worlds: in the workspace and alone.
 MODULES   := proto-events pkg $(addprefix services/,$(SERVICES)) deploy
 GENERATED = $(sort $(wildcard proto-events/eventspb/*.pb.go services/*/internal/api/*.gen.go))
