@@ -183,8 +183,8 @@ func (s *session) loop() {
 // grace is what a batch in flight gets when its session ends: most are done in far less, and are not done again then.
 const grace = 2 * time.Second
 
-// runOnce handles one batch and settles it, in no more than the handler's time-out for each of the two and in no more
-// than grace beyond the session's end.
+// runOnce handles one batch and settles it, in no more than the handler's time-out for each of the two; grace after the
+// session's end its context is cancelled.
 func (s *session) runOnce(ctx context.Context, batch []share) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()

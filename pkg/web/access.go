@@ -59,8 +59,7 @@ func RequireOperator(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// maxBuckets bounds the memory of the rate limit: with more customers than that at once, those whose bucket is full
-// are forgotten, which changes nothing for them.
+// maxBuckets bounds the memory of the rate limit: with more customers than that at once some are forgotten.
 const maxBuckets = 10_000
 
 // RateLimit gives each customer a bucket of tokens, and each address one for requests without a token. It stands behind
@@ -114,7 +113,8 @@ func (b *buckets) take(who string, now time.Time) (left int, wait time.Duration)
 	return 0, time.Duration((1 - l.TokensAt(now)) / float64(b.limit) * float64(time.Second))
 }
 
-// forget drops full buckets; when there are none, any one, so that a flood of names cannot grow the map.
+// forget makes room in the map: full buckets go, which changes nothing for anybody, and any others where there are not
+// enough of those, so that a flood of names cannot grow it. The search is long, so it makes room for many.
 func (b *buckets) forget(now time.Time) {
 	for who, l := range b.of {
 		if l.TokensAt(now) >= float64(b.burst) {
@@ -122,7 +122,7 @@ func (b *buckets) forget(now time.Time) {
 		}
 	}
 	for who := range b.of {
-		if len(b.of) < maxBuckets {
+		if len(b.of) <= maxBuckets*3/4 {
 			return
 		}
 		delete(b.of, who)
