@@ -3,6 +3,7 @@ package events
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,8 @@ type Event struct {
 	Time     time.Time
 	Sequence int64 // 1, 2, 3… per order, source and topic
 	Customer string
-	// TraceParent is the W3C trace context of the request that caused the event; may be empty.
+	// TraceParent is the W3C trace context of the request that caused the event; may be empty. Readers hand it on, so Decode
+	// leaves out what is none.
 	TraceParent string
 	// Changed names the fields that differ from the snapshot before, as the JSON form spells them; a label for watchers.
 	Changed []string
@@ -135,7 +137,9 @@ func Decode(header func(name string) string, key, value []byte) (*Event, error) 
 	e.ID = header(headerID)
 	e.Subject = header(headerSubject)
 	e.Customer = header(HeaderCustomer)
-	e.TraceParent = header(HeaderTraceParent)
+	if v := header(HeaderTraceParent); traceParent.MatchString(v) {
+		e.TraceParent = v
+	}
 	if c := header(headerChanged); c != "" {
 		e.Changed = strings.Split(c, ",")
 	}
@@ -151,6 +155,10 @@ func Decode(header func(name string) string, key, value []byte) (*Event, error) 
 	}
 	return e, nil
 }
+
+// traceParent is version 00 of https://www.w3.org/TR/trace-context/#traceparent-header, which has one that cannot be read
+// ignored.
+var traceParent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
 // check holds for every event, written or read.
 func (e *Event) check(info Info) error {

@@ -118,6 +118,24 @@ func TestAppendJSON_IsWhatAFrontEndExpects(t *testing.T) {
 	require.Empty(t, events.Word(eventspb.OrderStatus_ORDER_STATUS_UNSPECIFIED))
 }
 
+// A trace context is a label that readers hand on with their own events, into databases that refuse what is no text: one
+// that cannot be read must not hold up the event.
+func TestDecode_LeavesOutATraceThatIsNone(t *testing.T) {
+	e := examples()[0]
+	headers, value, err := events.Encode(e)
+	require.NoError(t, err)
+	h := headerMap(headers)
+	const good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for trace, want := range map[string]string{
+		good: good, "": "", "trace": "", "\xff": "", good + "\n": "", strings.ToUpper(good[:50]) + good[50:]: "", good + strings.Repeat("0", 1<<20): "",
+	} {
+		h["ce_traceparent"] = trace
+		got, err := decode(h, e.Subject, value)
+		require.NoError(t, err)
+		require.Equal(t, want, got.TraceParent)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, e := range examples() {
 		headers, value, err := events.Encode(e)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
@@ -42,11 +43,14 @@ func (w *warehouse) Apply(_ context.Context, batch []stock.Dossier) [][]error {
 			w.seen[d.OrderID][source] = n
 		}
 		for _, typ := range out.Says { // what is taken in can be told: else it would be tried again for ever
-			_, _, err := events.Encode(&events.Event{
+			headers, _, err := events.Encode(&events.Event{
 				ID: "e", Type: typ, Subject: d.OrderID, Time: time.Now(), Sequence: 1, Customer: out.Reservation.CustomerID,
 				TraceParent: out.TraceParent, Data: out.Reservation.Snapshot(),
 			})
 			require.NoError(w.t, err)
+			for _, h := range headers {
+				require.True(w.t, utf8.ValidString(h.Value) && len(h.Value) < 1<<20, "no database stores %s: %.99q", h.Key, h.Value)
+			}
 		}
 	}
 	for _, change := range shelf.Changes() {
@@ -81,6 +85,7 @@ func FuzzHandle(f *testing.F) {
 				lines = append(lines, h.Key+": "+h.Value)
 			}
 			f.Add(strings.Join(lines, "\n"), []byte(data.GetId()), body)
+			f.Add(strings.Join(append(lines, "ce_traceparent: \xff"), "\n"), []byte(data.GetId()), body)
 		}
 	}
 	f.Add("", []byte(nil), []byte(nil))

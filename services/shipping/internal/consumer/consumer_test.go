@@ -60,7 +60,7 @@ func TestHandle_SortsByOrder(t *testing.T) {
 	require.Len(t, store.got["b"], 1)
 	require.Len(t, store.got["a"], 2)
 	require.EqualValues(t, 2, store.got["a"][1].Sequence)
-	require.Equal(t, "trace", store.got["a"][1].TraceParent)
+	require.Equal(t, trace, store.got["a"][1].TraceParent)
 	require.Equal(t, "a", store.got["a"][1].Reservation.GetId())
 
 	for i, wrong := range []bool{false, false, false, true, false, false} {
@@ -112,10 +112,12 @@ func (k *keeper) Fold(_ context.Context, news map[string][]shipment.News) map[st
 	return outcomes
 }
 
+const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 func record(t *testing.T, typ events.Type, id string, sequence int64) *consumer.Record {
 	t.Helper()
 	e := &events.Event{
-		ID: "e", Type: typ, Subject: id, Time: time.Now(), Sequence: sequence, Customer: "alice", TraceParent: "trace",
+		ID: "e", Type: typ, Subject: id, Time: time.Now(), Sequence: sequence, Customer: "alice", TraceParent: trace,
 	}
 	switch e.Source() {
 	case events.SourceOrderAPI:

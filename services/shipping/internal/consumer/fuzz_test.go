@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
@@ -34,11 +35,14 @@ func (d *depot) Fold(_ context.Context, news map[string][]shipment.News) map[str
 		d.writes++
 		d.shipments[id], d.seen[id] = out.Shipment, out.Taken
 		for _, typ := range out.Says { // what is taken in can be told: else it would be tried again for ever
-			_, _, err := events.Encode(&events.Event{
+			headers, _, err := events.Encode(&events.Event{
 				ID: "e", Type: typ, Subject: id, Time: time.Now(), Sequence: 1, Customer: out.Shipment.CustomerID,
 				TraceParent: out.Trace, Data: out.Shipment.Snapshot(),
 			})
 			require.NoError(d.t, err)
+			for _, h := range headers {
+				require.True(d.t, utf8.ValidString(h.Value) && len(h.Value) < 1<<20, "no database stores %s: %.99q", h.Key, h.Value)
+			}
 		}
 	}
 	return outcomes
@@ -76,6 +80,7 @@ func FuzzHandle(f *testing.F) {
 				lines = append(lines, h.Key+": "+h.Value)
 			}
 			f.Add(strings.Join(lines, "\n"), []byte(data.GetId()), body)
+			f.Add(strings.Join(append(lines, "ce_traceparent: \xff"), "\n"), []byte(data.GetId()), body)
 		}
 	}
 	f.Add("", []byte(nil), []byte(nil))
