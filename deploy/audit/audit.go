@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -39,6 +40,8 @@ type Config struct {
 	Ignore map[Coordinates]bool
 	// Accepted are the orders that clients were told are there; a reader of one id a line, nil for none.
 	Accepted io.Reader
+	// All lists every violation, which takes memory for each; otherwise it is the first hundred of each invariant.
+	All bool
 	// Every is how often Follow looks; 0 is 10 s.
 	Every time.Duration
 	// Say tells of progress.
@@ -111,10 +114,14 @@ func run(ctx context.Context, c Config, w *window) (report *Report, err error) {
 	if c.Quiesced {
 		mode = "quiesced"
 	}
+	most := maxListed
+	if c.All {
+		most = math.MaxInt
+	}
 	if c.Say == nil {
 		c.Say = func(string, ...any) {}
 	}
-	a := &auditor{config: c, found: newFindings(mode), window: w, committed: map[string]map[string]map[int32]int64{}, truncated: map[part]bool{}}
+	a := &auditor{config: c, found: newFindings(mode, most), window: w, committed: map[string]map[string]map[int32]int64{}, truncated: map[part]bool{}}
 	if a.log, err = topics.Open(c.Kafka); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -289,4 +290,18 @@ func TestAudit_ATransactionsTracesAreNoLag(t *testing.T) {
 	require.NoError(t, client.EndTransaction(t.Context(), kgo.TryAbort))
 	_, violated := run(t, c)
 	require.Empty(t, violated)
+}
+
+func TestAudit_ListsAllViolationsWhereItIsAskedTo(t *testing.T) {
+	w := well(t)
+	for i := range 120 {
+		w.accepted = append(w.accepted, fmt.Sprintf("lost-%d", i))
+	}
+	c := w.store(t)
+	for _, all := range []bool{false, true} {
+		c.All, c.Accepted = all, strings.NewReader(strings.Join(w.accepted, "\n"))
+		report, violated := run(t, c)
+		require.Equal(t, 120, report.Invariants[0].Total)
+		require.Len(t, violated["I1"], map[bool]int{false: 100, true: 120}[all])
+	}
 }

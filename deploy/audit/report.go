@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// maxListed is how many violations of an invariant are listed; all are counted.
+// maxListed is how many violations of an invariant are listed where not all are wanted; all are counted.
 const maxListed = 100
 
 // Report is what an audit found.
@@ -30,7 +30,8 @@ type Invariant struct {
 	Checked int    `json:"checked"`
 	// Skipped says why nothing was checked.
 	Skipped    string      `json:"skipped,omitempty"`
-	Total      int         `json:"total"` // of the violations
+	Total      int         `json:"total"`   // of the violations
+	LeftOut    int         `json:"leftOut"` // of them, that are not listed: see Config.All
 	Violations []Violation `json:"violations"`
 }
 
@@ -82,11 +83,12 @@ var invariants = []struct{ id, says string }{
 // findings collects what an audit finds.
 type findings struct {
 	Report
-	by map[string]*Invariant
+	by   map[string]*Invariant
+	most int // of an invariant's violations are listed
 }
 
-func newFindings(mode string) *findings {
-	f := &findings{Report: Report{Mode: mode}, by: map[string]*Invariant{}}
+func newFindings(mode string, most int) *findings {
+	f := &findings{Report: Report{Mode: mode}, by: map[string]*Invariant{}, most: most}
 	for _, i := range invariants {
 		at := &Invariant{ID: i.id, Says: i.says, Holds: true, Violations: []Violation{}}
 		f.by[i.id] = at
@@ -104,9 +106,11 @@ func (f *findings) check(id string, holds bool, v func() Violation) {
 	}
 	i.Holds = false
 	i.Total++
-	if len(i.Violations) < maxListed {
-		i.Violations = append(i.Violations, v())
+	if len(i.Violations) >= f.most {
+		i.LeftOut++
+		return
 	}
+	i.Violations = append(i.Violations, v())
 }
 
 // at starts a violation that a record shows.

@@ -31,7 +31,7 @@ func TestBuckets_MemoryIsBounded(t *testing.T) {
 	defer func() { require.NoError(t, client.Disconnect(context.Background())) }()
 	db := client.Database("none")
 	a := &auditor{
-		config: Config{Quiesced: true, Say: t.Logf}, found: newFindings("quiesced"), partitions: 12, truncated: map[part]bool{},
+		config: Config{Quiesced: true, Say: t.Logf}, found: newFindings("quiesced", maxListed), partitions: 12, truncated: map[part]bool{},
 		orders: db.Collection("orders"), reservations: db.Collection("reservations"), shipments: db.Collection("shipments"),
 		committed: map[string]map[string]map[int32]int64{}, kept: &spill{dir: t.TempDir()},
 	}

@@ -23,6 +23,7 @@ type auditCmd struct {
 	direct
 	Quiesced bool     `xor:"mode" help:"Nothing moves, so all equalities must hold: no requests, empty outboxes, no lag."`
 	Live     bool     `xor:"mode" help:"Documents against the log only, while everything goes on (the default)."`
+	All      bool     `help:"List every violation, not the first hundred of each invariant only."`
 	Follow   bool     `help:"Go on with what is new until interrupted; live only."`
 	Ignore   *os.File `placeholder:"FILE" help:"Records that somebody wrote on purpose: {\"topic\",\"partition\",\"offset\"} a line."`
 	Accepted *os.File `placeholder:"FILE" help:"Orders that clients were told are placed: an id a line."`
@@ -62,7 +63,7 @@ func (a *auditCmd) config(t *terminal) (audit.Config, error) {
 		return audit.Config{}, err
 	}
 	c := audit.Config{
-		Kafka: k, MongoDB: a.MongoDB, Quiesced: a.Quiesced, Say: t.say,
+		Kafka: k, MongoDB: a.MongoDB, Quiesced: a.Quiesced, All: a.All, Say: t.say,
 		Databases: audit.Databases{OrderAPI: a.Databases["order-api"], Inventory: a.Databases["inventory"], Shipping: a.Databases["shipping"]},
 	}
 	if a.Accepted != nil {
@@ -122,8 +123,8 @@ func (a *auditCmd) print(t *terminal, r *audit.Report) error {
 		for _, v := range i.Violations {
 			fmt.Fprintf(t.out, "%s: %s\n", i.ID, v)
 		}
-		if more := i.Total - len(i.Violations); more > 0 {
-			fmt.Fprintf(t.out, "%s: and %d more\n", i.ID, more)
+		if i.LeftOut > 0 {
+			fmt.Fprintf(t.out, "%s: and %d more (--all lists them)\n", i.ID, i.LeftOut)
 		}
 	}
 	return nil

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/orderwire/orderwire/deploy/audit"
 )
 
 func TestAudit_SaysWhatIsAwayAndWhatIsAskedWrongly(t *testing.T) {
@@ -48,4 +51,11 @@ func TestAudit_FindsEverythingByTheLineOfUp(t *testing.T) {
 	require.Equal(t, "orders-x", c.Databases.OrderAPI)
 	require.Equal(t, "inventory-x", c.Databases.Inventory)
 	require.Equal(t, "shipping-x", c.Databases.Shipping)
+}
+
+func TestAudit_SaysHowManyViolationsItLeavesOut(t *testing.T) {
+	report := &audit.Report{Invariants: []*audit.Invariant{{ID: "I2", Total: 3, LeftOut: 2, Violations: []audit.Violation{{Detail: "one"}}}}}
+	var out bytes.Buffer
+	require.NoError(t, (&auditCmd{}).print(&terminal{out: &out}, report))
+	require.Contains(t, out.String(), "I2: one\nI2: and 2 more (--all lists them)\n")
 }
