@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/orderwire/orderwire/deploy/internal/fakeservice"
 )
 
@@ -14,5 +16,6 @@ func TestMain(m *testing.M) {
 	if name := filepath.Base(os.Args[0]); slices.Contains(Services(), name) {
 		os.Exit(fakeservice.Play(name))
 	}
-	os.Exit(m.Run())
+	// The one thread that starts all children is kept for the life of the process: see spawn.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/orderwire/orderwire/deploy/stack.init.func1.1"))
 }
