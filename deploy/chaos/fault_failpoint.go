@@ -36,8 +36,12 @@ func drawFailpoint(d *drawer) {
 	})
 }
 
-// diesWithin is how long a service may take until it gets to its failpoint: it starts, joins its group, and has work.
-const diesWithin = 12 * time.Second
+// diesWithin is how long a service may take until it gets to its failpoint: it starts, joins its group, and has work;
+// redriveWithin is for more: that it has made a dead letter, and an operator has handed it back.
+const (
+	diesWithin    = 12 * time.Second
+	redriveWithin = 25 * time.Second
+)
 
 // doFailpoint waits for the death. Without one it is no injection: its service is started again without a failpoint.
 func doFailpoint(ctx context.Context, b *breaker, i Injection) (func(), error) {
@@ -55,12 +59,12 @@ func doFailpoint(ctx context.Context, b *breaker, i Injection) (func(), error) {
 		p.up()
 		return nil, err
 	}
-	n := i.N
+	n, within := i.N, diesWithin
 	if i.Variant == string(chaos.Redrive) {
-		n = 1 // its N is of dead letters
+		n, within = 1, redriveWithin // its N is of dead letters
 	}
 	p.up(fmt.Sprintf("ORDERWIRE_FAILPOINT=%s@%d", i.Variant, n))
-	ctx, cancel := context.WithTimeout(ctx, diesWithin)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	switch i.Variant {
 	case string(chaos.Redrive):
@@ -128,7 +132,7 @@ func redrive(ctx context.Context, b *breaker, i Injection) error {
 	}
 	for {
 		cmd := exec.CommandContext(ctx, filepath.Join(b.bin, "orderctl"), "dlq", "redrive", "--stack", file, "--consumer", i.Target[0],
-			"--topic", topic, "--newer-than", "20s", "--reason", "chaos", "--json")
+			"--topic", topic, "--newer-than", "30s", "--reason", "chaos", "--json")
 		raw, err := cmd.Output()
 		var told struct {
 			Letters []json.RawMessage `json:"letters"`
