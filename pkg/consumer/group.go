@@ -126,7 +126,7 @@ func (g *Group) member(ctx context.Context, client sarama.Client) error {
 	defer stop()
 	go kafka.AvoidSilent(watching, client, g.log)
 	g.consume(ctx, group)
-	if err := client.Close(); err != nil {
+	if err := kafka.Close(client, g.sarama, closing); err != nil {
 		g.log.Warn("close the consumer group's client", "error", err)
 	}
 	return nil
@@ -147,7 +147,7 @@ func (g *Group) consume(ctx context.Context, group sarama.ConsumerGroup) {
 		begun := time.Now()
 		err := g.stay(ctx, group, topics)
 		if errors.Is(err, errAbandoned) {
-			g.log.Warn("ends without leaving the consumer group, which is rebalancing; others have its partitions after the session time-out")
+			g.log.Warn("ends without leaving the consumer group, which is rebalancing or has a broker that hangs; others have its partitions after the session time-out")
 			return
 		}
 		if time.Since(begun) > time.Second {
@@ -163,8 +163,9 @@ func (g *Group) consume(ctx context.Context, group sarama.ConsumerGroup) {
 			sleep(ctx, wait(try))
 		}
 	}
-	if err := group.Close(); err != nil {
+	if err := kafka.Close(group, g.sarama, closing); err != nil {
 		g.log.Warn("close the consumer group", "error", err)
+		return
 	}
 	<-errs
 	if id := g.memberID.Load(); id != nil && g.sarama.Consumer.Group.InstanceId != "" {
@@ -173,6 +174,9 @@ func (g *Group) consume(ctx context.Context, group sarama.ConsumerGroup) {
 		}
 	}
 }
+
+// closing is how long the client may take to say that it leaves.
+const closing = 2 * time.Second
 
 // leaving is how long a member that ends waits for its batch in flight, which has grace, and for the last commit.
 const leaving = grace + 3*time.Second

@@ -26,6 +26,7 @@ func Reach(brokers []string, s *sarama.Config) error {
 // gone sarama keeps a consumer's session for a minute and more, trying again.
 func Ping(ctx context.Context, brokers []string, s *sarama.Config) error {
 	once := *s
+	once.Net.Proxy.Enable = false // so that the time-out below is that of dialing, too
 	if deadline, ok := ctx.Deadline(); ok {
 		left := max(time.Until(deadline), time.Millisecond)
 		once.Net.DialTimeout, once.Net.ReadTimeout, once.Net.WriteTimeout = left, left, left
@@ -61,11 +62,16 @@ func ping(addr string, s *sarama.Config) error {
 	return nil
 }
 
+// leaveWithin is how long each answer may take when a group is left: others wait for this end, too.
+const leaveWithin = 2 * time.Second
+
 // LeaveGroup takes a static member out of its group, so that its partitions move on at once: sarama leaves it in. A
 // member that was replaced meanwhile is fenced and stays.
 func LeaveGroup(brokers []string, s *sarama.Config, group, memberID string) error {
 	once := *s
 	once.Metadata.Retry.Max = 0
+	once.Net.Proxy.Enable = false
+	once.Net.DialTimeout, once.Net.ReadTimeout, once.Net.WriteTimeout = leaveWithin, leaveWithin, leaveWithin
 	client, err := sarama.NewClient(brokers, &once)
 	if err != nil {
 		return fmt.Errorf("reach Kafka at %v: %w", brokers, err)

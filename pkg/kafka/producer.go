@@ -136,7 +136,7 @@ func (p *Producer) Run(ctx context.Context) error {
 	if async == nil {
 		return nil
 	}
-	defer client.Close()                                             // it holds connections only
+	defer Close(client, p.config, abandon)                           //nolint:errcheck // it holds connections only
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // also while it closes
 	defer stop()
 	go AvoidSilent(watching, client, p.log)

@@ -3,9 +3,13 @@ package kafka
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -13,64 +17,96 @@ import (
 
 // dialer makes the connections of a client's configuration and can end all that go to one broker.
 type dialer struct {
-	net.Dialer
+	dial net.Dialer
 
 	mu     sync.Mutex
 	open   map[string]map[net.Conn]bool // by address
 	silent map[string]bool              // addresses that are not dialed
+	ended  bool                         // none is
 }
 
 // errSilent is what a client is told of a broker that the others do not count any more.
 var errSilent = errors.New("the broker answers nobody, and the cluster goes on without it")
 
 func newDialer(timeout time.Duration) *dialer {
-	return &dialer{Dialer: net.Dialer{Timeout: timeout}, open: map[string]map[net.Conn]bool{}}
+	return &dialer{dial: net.Dialer{Timeout: timeout}, open: map[string]map[net.Conn]bool{}}
 }
 
-// Dial is what sarama calls.
+// Dial is what sarama calls. It gives the connection as it is: sarama looks into it for what the peer has closed.
 func (d *dialer) Dial(network, addr string) (net.Conn, error) {
-	d.mu.Lock()
-	silent := d.silent[addr]
-	d.mu.Unlock()
-	if silent {
-		return nil, errSilent
+	if err := d.refusal(addr); err != nil {
+		return nil, err
 	}
-	conn, err := d.Dialer.Dial(network, addr)
+	conn, err := d.dial.Dial(network, addr)
 	if err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.silent[addr] || d.ended { // since it was asked for
+		conn.Close() // nothing was said on it
+		return nil, errSilent
+	}
 	if d.open[addr] == nil {
 		d.open[addr] = map[net.Conn]bool{}
 	}
 	d.open[addr][conn] = true
-	return &dialed{conn, d, addr}, nil
+	return conn, nil
 }
 
-// dialed is a connection that its dialer knows of until it is closed.
-type dialed struct {
-	net.Conn
-	dialer *dialer
-	addr   string
+func (d *dialer) refusal(addr string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.ended:
+		return net.ErrClosed
+	case d.silent[addr]:
+		return errSilent
+	default:
+		return nil
+	}
 }
 
-// Close ends it.
-func (c *dialed) Close() error {
-	c.dialer.mu.Lock()
-	delete(c.dialer.open[c.addr], c.Conn)
-	c.dialer.mu.Unlock()
-	return c.Conn.Close()
+// addresses are those that connections are open to, and those that are refused.
+func (d *dialer) addresses() map[string]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := maps.Clone(d.silent)
+	if all == nil {
+		all = map[string]bool{}
+	}
+	for addr, conns := range d.open {
+		maps.DeleteFunc(conns, func(c net.Conn, _ bool) bool { return isClosed(c) })
+		if len(conns) == 0 {
+			delete(d.open, addr)
+			continue
+		}
+		all[addr] = true
+	}
+	return all
 }
 
-// refuse says which addresses are not dialed from now on, and whether one of them was before.
-func (d *dialer) refuse(silent map[string]bool) (news bool) {
+// isClosed tells whether this side has closed a connection.
+func isClosed(c net.Conn) bool {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return false
+	}
+	raw, err := tcp.SyscallConn()
+	return err != nil || raw.Control(func(uintptr) {}) != nil
+}
+
+// refuse says which addresses are not dialed from now on, and gives those that were before.
+func (d *dialer) refuse(silent map[string]bool) (news []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for addr := range silent {
-		news = news || !d.silent[addr]
+		if !d.silent[addr] {
+			news = append(news, addr)
+		}
 	}
 	d.silent = silent
+	slices.Sort(news)
 	return news
 }
 
@@ -78,12 +114,43 @@ func (d *dialer) refuse(silent map[string]bool) (news bool) {
 func (d *dialer) hangUp() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for addr := range d.silent {
-		for conn := range d.open[addr] {
+	for addr, conns := range d.open {
+		if !d.silent[addr] && !d.ended {
+			continue
+		}
+		for conn := range conns {
 			conn.Close() // whoever reads from it hears of that
 		}
 		delete(d.open, addr)
 	}
+}
+
+// end ends all connections and makes no more.
+func (d *dialer) end() {
+	d.mu.Lock()
+	d.ended = true
+	d.mu.Unlock()
+	d.hangUp()
+}
+
+// Close closes a client, or what works with one, made with a configuration of this package. sarama waits for answers that
+// are under way, half a minute where a broker hangs: what does not close within the time loses its connections.
+func Close(c io.Closer, s *sarama.Config, within time.Duration) error {
+	done := make(chan error, 1)
+	go func() { done <- c.Close() }()
+	for range 2 {
+		timer := time.NewTimer(within)
+		defer timer.Stop()
+		select {
+		case err := <-done:
+			return err
+		case <-timer.C:
+		}
+		if d, ok := s.Net.Proxy.Dialer.(*dialer); ok {
+			d.end()
+		}
+	}
+	return errors.New("it does not close, and is left behind")
 }
 
 const (
@@ -115,27 +182,38 @@ func AvoidSilent(ctx context.Context, client sarama.Client, log *slog.Logger) {
 			return
 		case <-tick.C:
 		}
-		topics, err := client.Topics()
-		if err != nil || len(topics) == 0 {
+		p.learn(client)
+		known := d.addresses()
+		for _, addr := range p.brokers {
+			known[addr] = true
+		}
+		silent := p.silent(known)
+		news := d.refuse(silent)
+		if len(news) == 0 {
 			continue
 		}
-		silent := p.silent(client.Brokers(), topics[0])
-		if !d.refuse(silent) {
-			continue
-		}
-		log.Warn("brokers answer nothing, and the cluster goes on without them", "silent", len(silent))
-		moved := make(chan struct{})
-		go func() {
-			defer close(moved)
-			if err := client.RefreshMetadata(topics[0]); err != nil { // forgets who is not there, and who leads what
+		log.Warn("brokers answer nothing, and the cluster goes on without them", "brokers", news)
+		within(moveWithin, func() {
+			if err := client.RefreshMetadata(p.topic); err != nil { // forgets who is not there, and who leads what
 				log.Debug("refresh metadata", "error", err)
 			}
-		}()
-		select {
-		case <-moved:
-		case <-time.After(moveWithin): // it asks one of those that do not answer
-		}
+		}) // or else it asks one of those that do not answer
 		d.hangUp()
+	}
+}
+
+// within waits so long for do, which goes on by itself then.
+func within(d time.Duration, do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
 	}
 }
 
@@ -143,6 +221,17 @@ func AvoidSilent(ctx context.Context, client sarama.Client, log *slog.Logger) {
 type pulse struct {
 	config *sarama.Config
 	probes map[string]*sarama.Broker // by address
+
+	// What the client has said last: its locks may be held by a request to the very broker that hangs.
+	topic   string
+	brokers []string
+	asking  atomic.Bool
+	learned chan facts
+}
+
+type facts struct {
+	topic   string
+	brokers []string
 }
 
 func newPulse(s *sarama.Config) *pulse {
@@ -150,22 +239,46 @@ func newPulse(s *sarama.Config) *pulse {
 	own.Net.Proxy.Enable = false
 	own.ApiVersionsRequest = false // each broker is asked one thing, and waited for once
 	own.Net.DialTimeout, own.Net.ReadTimeout, own.Net.WriteTimeout = pulseWithin, pulseWithin, pulseWithin
-	return &pulse{config: &own, probes: map[string]*sarama.Broker{}}
+	return &pulse{config: &own, probes: map[string]*sarama.Broker{}, learned: make(chan facts, 1)}
 }
 
-// silent gives the addresses of those brokers that do not answer, and that none who answers counts as alive. One broker
-// alone is never silent: there is nobody to go on with.
-func (p *pulse) silent(brokers []*sarama.Broker, topic string) map[string]bool {
-	if len(brokers) < 2 {
+// learn asks the client for a topic and for its brokers, and does without where it does not answer at once.
+func (p *pulse) learn(client sarama.Client) {
+	if p.asking.CompareAndSwap(false, true) {
+		go func() {
+			defer p.asking.Store(false)
+			var f facts
+			if topics, err := client.Topics(); err == nil && len(topics) > 0 {
+				f.topic = topics[0]
+			}
+			for _, b := range client.Brokers() {
+				f.brokers = append(f.brokers, b.Addr())
+			}
+			select {
+			case p.learned <- f:
+			default: // the one before was not taken yet
+			}
+		}()
+	}
+	timer := time.NewTimer(moveWithin)
+	defer timer.Stop()
+	select {
+	case f := <-p.learned:
+		p.topic, p.brokers = f.topic, f.brokers
+	case <-timer.C:
+	}
+}
+
+// silent gives those of the known addresses that do not answer, and that no answer counts as alive. One broker alone is
+// never silent: there is nobody to go on with.
+func (p *pulse) silent(known map[string]bool) map[string]bool {
+	if len(known) < 2 || p.topic == "" {
 		return nil
 	}
-	known := map[string]bool{}
 	answers := map[string][]*sarama.Broker{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for _, b := range brokers {
-		addr := b.Addr()
-		known[addr] = true
+	for addr := range known {
 		probe := p.probes[addr]
 		if probe == nil {
 			probe = sarama.NewBroker(addr)
@@ -173,7 +286,7 @@ func (p *pulse) silent(brokers []*sarama.Broker, topic string) map[string]bool {
 		}
 		all.Go(func() {
 			_ = probe.Open(p.config) // it may be open already
-			answer, err := probe.GetMetadata(sarama.NewMetadataRequest(p.config.Version, []string{topic}))
+			answer, err := probe.GetMetadata(sarama.NewMetadataRequest(p.config.Version, []string{p.topic}))
 			if err != nil {
 				_ = probe.Close() // it is opened again when it is asked again
 				return
@@ -186,30 +299,28 @@ func (p *pulse) silent(brokers []*sarama.Broker, topic string) map[string]bool {
 	all.Wait()
 	for addr, probe := range p.probes {
 		if !known[addr] {
-			_ = probe.Close() // it has left the cluster
+			_ = probe.Close() // nobody needs it
 			delete(p.probes, addr)
 		}
 	}
 	return without(known, answers)
 }
 
-// without gives the known addresses that did not answer and are in no answer; none where nobody answers.
+// without gives the known addresses that did not answer and are in no answer; none where nobody says who is alive.
 func without(known map[string]bool, answers map[string][]*sarama.Broker) map[string]bool {
-	if len(answers) == 0 {
+	alive := map[string]bool{}
+	for addr, listed := range answers {
+		for _, b := range listed {
+			alive[addr], alive[b.Addr()] = true, true
+		}
+	}
+	if len(alive) == 0 { // a broker that has just started lists nobody
 		return nil
 	}
 	silent := map[string]bool{}
 	for addr := range known {
-		silent[addr] = answers[addr] == nil
-	}
-	for _, alive := range answers {
-		for _, b := range alive {
-			delete(silent, b.Addr())
-		}
-	}
-	for addr, is := range silent {
-		if !is {
-			delete(silent, addr)
+		if _, answered := answers[addr]; !answered && !alive[addr] {
+			silent[addr] = true
 		}
 	}
 	return silent

@@ -20,6 +20,7 @@ func TestWithout_IsWhoAnswersNothingAndIsInNoAnswer(t *testing.T) {
 		"one silent, and not given up":   {map[string][]*sarama.Broker{"a:1": {a, b, c}, "b:1": {a, b}}, nil},
 		"one given up that answers":      {map[string][]*sarama.Broker{"a:1": {a, b}, "b:1": {a, b}, "c:1": {c}}, nil},
 		"nobody answers: nobody knows":   {nil, nil},
+		"one that has just started":      {map[string][]*sarama.Broker{"a:1": {}}, nil},
 		"two silent, and one is left":    {map[string][]*sarama.Broker{"a:1": {a}}, []string{"b:1", "c:1"}},
 		"one is parted, and sees itself": {map[string][]*sarama.Broker{"c:1": {c}}, []string{"a:1", "b:1"}},
 	} {
