@@ -83,6 +83,9 @@ func checkAnswers(v *verdict, all []entry, windows []window) {
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusTooManyRequests:
 			v.say("I11", e.Order, "%s was answered %d %s; it was in order", e.Kind, e.Status, e.Code)
 		case http.StatusNotFound:
+			if e.Kind == "product" || e.Kind == "row" {
+				v.say("I1", "", "%s %s was answered 404; it was put in", e.Kind, e.SKU)
+			}
 			if e.Order != "" && (e.Kind == "get" || e.Kind == "cancel" || e.Kind == "change" || e.Kind == "history") {
 				v.say("I1", e.Order, "%s was answered 404 after the order was accepted", e.Kind)
 			}
@@ -90,6 +93,8 @@ func checkAnswers(v *verdict, all []entry, windows []window) {
 			switch {
 			case e.Status >= http.StatusInternalServerError:
 				v.say("I11", e.Order, "%s was answered %d %s at %s", e.Kind, e.Status, e.Code, time.Duration(e.End))
+			case e.Error != "" && e.Status != 0:
+				v.say("I11", e.Order, "%s was answered %d at %s, and %s", e.Kind, e.Status, time.Duration(e.End), e.Error)
 			case e.Error != "" && !during(windows, e, func(w window) bool { return breaks(w) && w.Fault != "F4" }):
 				v.say("I11", e.Order, "%s got no answer at %s while nothing but restarts went on: %s", e.Kind, time.Duration(e.End), e.Error)
 			}

@@ -34,6 +34,8 @@ func TestCheckAnswers_FindsWhatBreaksTheContract(t *testing.T) {
 		"no answer while nothing is broken":   {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(60), End: at(60)}}, kill, "I11"},
 		"503 beside a record nobody can read": {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, window{Injection{Fault: "F12"}, 10 * time.Second, 12 * time.Second}, "I11"},
 		"503 while offsets are reset":         {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, window{Injection{Fault: "F11", Variant: "reset"}, 10 * time.Second, 12 * time.Second}, ""},
+		"an answer that cannot be read":       {[]entry{{Kind: "get", Status: 200, Error: "the answer cannot be read", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, kill, "I11"},
+		"a product that is gone":              {[]entry{{Kind: "product", SKU: "plenty-0", Status: 404, Outcome: outcomeFail, Begin: at(11), End: at(11)}}, kill, "I1"},
 		"500":                                 {[]entry{{Kind: "place", Status: 500, Begin: at(11), End: at(11)}}, kill, "I11"},
 		"an accepted order is denied":         {[]entry{ok, {Kind: "get", Order: "1", Status: 404, Outcome: outcomeFail}}, kill, "I1"},
 		"a key that makes two orders":         {[]entry{ok, {Kind: "place", Key: "k", Order: "2", Status: 201, Outcome: outcomeOK}}, kill, "I1"},

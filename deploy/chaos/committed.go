@@ -43,6 +43,9 @@ const (
 	// committedReach how far back, so that a long run is not read again and again.
 	committedEvery = 10 * time.Second
 	committedReach = 45 * time.Second
+	// A reading while things are broken is given up soon; the one at the end is of everything.
+	committedWithin = 10 * time.Second
+	replayWithin    = 3 * time.Minute
 )
 
 // watchCommitted checks I6 again and again, until ctx ends: what is wrong for a while is repaired later on by the next
@@ -51,7 +54,9 @@ func (r *run) watchCommitted(ctx context.Context) {
 	for ctx.Err() == nil {
 		sleep(ctx, committedEvery)
 		for _, service := range consumers {
-			report, err := r.sys.replay(ctx, r.Bin, r.dir, service, time.Now().Add(-committedReach))
+			asking, cancel := context.WithTimeout(ctx, committedWithin)
+			report, err := r.sys.replay(asking, r.Bin, r.dir, service, time.Now().Add(-committedReach))
+			cancel()
 			if err != nil {
 				continue // broker or database are away
 			}
@@ -65,7 +70,7 @@ func (r *run) watchCommitted(ctx context.Context) {
 
 // replay runs `orderctl replay` of what a service's group has committed; from the zero time, of all there is.
 func (s *system) replay(ctx context.Context, bin, dir, service string, from time.Time) (replayReport, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, replayWithin)
 	defer cancel()
 	file, err := s.describe(dir)
 	if err != nil {

@@ -41,10 +41,10 @@ func doDisk(ctx context.Context, b *breaker, i Injection) (func(), error) {
 			}
 		}
 		up, err := b.downAll(context.WithoutCancel(ctx), i.Target, true)
-		if err != nil {
+		if up == nil {
 			b.sys.note("%s: %v", i, err)
 			return
 		}
-		up()
+		up() // also what had ended by itself
 	}, errs
 }

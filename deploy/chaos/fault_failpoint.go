@@ -53,6 +53,8 @@ func doFailpoint(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
+	p.dying.Lock() // two would undo each other
+	defer p.dying.Unlock()
 	p.down(ctx, false)
 	died, err := follow(instance.Log(), "chaos: dies at "+i.Variant+"\n")
 	if err != nil {

@@ -67,7 +67,7 @@ func drawKafkaError(d *drawer) {
 func doKafkaError(_ context.Context, b *breaker, i Injection) (func(), error) {
 	broker := b.sys.stack.Broker.Fake()
 	if broker == nil {
-		return nil, nil // another fault has taken it down: it answers nothing at all
+		return nil, errNothingToBreak // it answers nothing at all
 	}
 	faults, err := kafkaFaults(i)
 	if err != nil {

@@ -62,7 +62,7 @@ func doOutbox(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	}
 	broker := b.sys.stack.Broker.Fake()
 	if broker == nil {
-		return nil, nil // another fault has taken it down: it takes nothing at all
+		return nil, errNothingToBreak // it takes nothing at all
 	}
 	refused := refuse(broker, i.Target[0], i.Target[1])
 	switch i.Variant {

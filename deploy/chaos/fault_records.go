@@ -66,6 +66,9 @@ func doDuplicates(ctx context.Context, b *breaker, i Injection) (func(), error) 
 			again = append(again, copied)
 		}
 	}
+	if len(again) == 0 {
+		return nil, errNothingToBreak
+	}
 	if i.Variant == "replay" {
 		return nil, kafka.ProduceSync(ctx, again...).FirstErr()
 	}
@@ -107,7 +110,7 @@ func resetOffsets(ctx context.Context, b *breaker, service string) (func(), erro
 		targets = append(targets, fmt.Sprintf("%s-%d", service, n+2))
 	}
 	heal, err := b.downAll(ctx, targets, true)
-	if err != nil {
+	if err != nil && !errors.Is(err, errNothingToBreak) {
 		return heal, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)

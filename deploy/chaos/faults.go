@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/orderwire/orderwire/deploy/stack"
@@ -113,13 +114,25 @@ func (b *breaker) downAll(ctx context.Context, targets []string, clean bool) (fu
 		}
 		parts = append(parts, p)
 	}
-	inParallel(parts, func(p *part) { p.down(ctx, clean) })
+	var ran atomic.Int64
+	inParallel(parts, func(p *part) {
+		if p.down(ctx, clean) {
+			ran.Add(1)
+		}
+	})
+	var err error
+	if ran.Load() == 0 {
+		err = errNothingToBreak
+	}
 	return func() {
 		for _, p := range parts {
 			p.up()
 		}
-	}, nil
+	}, err
 }
+
+// errNothingToBreak says that other faults have taken away already what was to be broken.
+var errNothingToBreak = errors.New("nothing of it was there")
 
 // F1: kill -9 of one service, two, or all four, and back after 0 to 5 s.
 func drawKill(d *drawer) {
@@ -171,14 +184,20 @@ func doPause(ctx context.Context, b *breaker, i Injection) (func(), error) {
 		heir, errs = b.join(ctx, i.Target[0]+"-2")
 	}
 	var parts []*part
+	paused := 0
 	for _, name := range i.Target {
 		p, err := b.part(name)
 		if err != nil {
 			errs = errors.Join(errs, err)
 			continue
 		}
-		p.pause()
+		if p.pause() {
+			paused++
+		}
 		parts = append(parts, p)
+	}
+	if paused == 0 {
+		errs = errors.Join(errs, errNothingToBreak)
 	}
 	return func() {
 		for _, p := range parts {

@@ -71,6 +71,8 @@ type part struct {
 	unit unit
 	wake chan struct{}
 
+	dying sync.Mutex // held by who waits for it to die at a failpoint
+
 	mu     sync.Mutex
 	downs  int
 	pauses int
@@ -133,8 +135,9 @@ func (p *part) reconcile(ctx context.Context) error {
 	return err
 }
 
-// down takes the part down, cleanly or as a crash does, until up is called as often.
-func (p *part) down(ctx context.Context, clean bool) {
+// down takes the part down, cleanly or as a crash does, until up is called as often. It says false where the part was not
+// running anyway.
+func (p *part) down(ctx context.Context, clean bool) bool {
 	p.mu.Lock()
 	p.downs++
 	first := p.downs == 1
@@ -143,21 +146,21 @@ func (p *part) down(ctx context.Context, clean bool) {
 		p.giveUp()
 	}
 	p.mu.Unlock()
+	ran := first && p.unit.running()
 	switch {
 	case first && clean:
 		p.unit.stop(ctx)
 	case first:
 		p.unit.kill()
 	}
+	return ran
 }
 
-// up ends a down. The environment counts for the start that follows.
+// up ends a down. The environment counts for the start that follows, and only it does.
 func (p *part) up(env ...string) {
 	p.mu.Lock()
 	p.downs--
-	if len(env) > 0 {
-		p.env = env
-	}
+	p.env = env
 	p.mu.Unlock()
 	select {
 	case p.wake <- struct{}{}:
@@ -165,12 +168,12 @@ func (p *part) up(env ...string) {
 	}
 }
 
-// pause stops the part in its tracks until resume is called as often; false where that is not possible.
+// pause stops the part in its tracks until resume is called as often; false where that is not possible, or it is not there.
 func (p *part) pause() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pauses++
-	return p.unit.pause()
+	return p.unit.running() && p.unit.pause()
 }
 
 func (p *part) resume() {

@@ -82,8 +82,7 @@ func (c config) seedsLeft(done []result) []uint64 {
 
 // covers tells whether a result is one of this soak: of the same binaries, broken in the same way for as long. One of
 // which nothing could be said is done again.
-//
-// Nor can be said of what sources with changes on top were built from.
+// So is one of sources with changes on top: nobody can say which.
 func (c config) covers(r result) bool {
 	return r.Error == "" && !strings.HasSuffix(r.Commit, "+") && r.Commit == c.commit && r.Duration == duration(c.Duration) && r.Kafka == c.kafkaOf(r.Seed) &&
 		r.Rate == c.Rate && slices.Equal(r.Faults, c.Faults) && (len(c.Seeds) == 0 || slices.Contains(c.Seeds, r.Seed))

@@ -40,6 +40,7 @@ type system struct {
 	ownRecords map[coordinates]bool
 	ownOrders  map[string]bool // that were never placed, and of which the log speaks
 	poison     []grave
+	described  string    // the file that says where everything is
 	found      verdict   // what faults have seen themselves
 	probes     []probe   // what became of hostile requests
 	placed     []*placed // by faults, not by the load
@@ -207,7 +208,16 @@ func (s *system) describe(dir string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "stack.json")
-	return path, os.WriteFile(path, append(raw, '\n'), 0o600)
+	s.ownMu.Lock()
+	defer s.ownMu.Unlock()
+	if s.described == path { // it says the same all the time, and somebody may be reading it
+		return path, nil
+	}
+	if err := os.WriteFile(path, append(raw, '\n'), 0o600); err != nil {
+		return "", err
+	}
+	s.described = path
+	return path, nil
 }
 
 // panics finds what Go prints when a service panics, and what its race detector prints.
