@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -291,21 +292,58 @@ func doBroker(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	return b.downAll(ctx, targets, i.Variant == "term")
 }
 
-// F10: the database is killed, restarted or stopped in its tracks.
+// F10: the database is killed, restarted or stopped in its tracks, or it steps down: a service, or all of them, find a
+// primary that has become a secondary, and no other.
 func drawDatabase(d *drawer) {
 	d.every(8*time.Second, 15*time.Second, func(at time.Duration) {
-		how := d.one("kill", "kill", "term", "pause")
+		how := d.one("kill", "kill", "term", "pause", stepDown, stepDown)
 		lasts := d.between(0, 3*time.Second)
-		if how == "pause" {
+		switch how {
+		case "pause":
 			lasts = d.between(5*time.Second, min(30*time.Second, (d.to-d.from)/2+5*time.Second))
+		case stepDown:
+			how += "-" + d.one("closing", "keeping") // its connections
+			var targets []string
+			for _, service := range d.some([]int{1, len(consumers)}[d.r.IntN(2)], consumers) {
+				targets = append(targets, stack.LinkDatabase+"-"+service)
+			}
+			d.add(at, d.between(time.Second, 12*time.Second), how, 0, targets...)
+			return
 		}
 		d.add(at, lasts, how, 0, "database")
 	})
 }
 
+// stepDown begins the names of these variants.
+const stepDown = "step-down"
+
 func doDatabase(ctx context.Context, b *breaker, i Injection) (func(), error) {
-	if i.Variant == "pause" {
+	switch {
+	case strings.HasPrefix(i.Variant, stepDown):
+		return doStepDown(b, i)
+	case i.Variant == "pause":
 		return doPause(ctx, b, i)
+	default:
+		return b.downAll(ctx, i.Target, i.Variant == "term")
 	}
-	return b.downAll(ctx, i.Target, i.Variant == "term")
+}
+
+func doStepDown(b *breaker, i Injection) (func(), error) {
+	var steppers []*stepper
+	for _, name := range i.Target {
+		k := b.sys.links.get(name)
+		if k == nil || k.stepper == nil {
+			return nil, fmt.Errorf("no database is behind a link %q", name)
+		}
+		steppers = append(steppers, k.stepper)
+	}
+	var overs []func()
+	for _, s := range steppers {
+		overs = append(overs, s.stepDown(i.Variant == stepDown+"-closing", demises...))
+	}
+	return func() {
+		for _, over := range overs {
+			over()
+		}
+	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,22 +40,42 @@ type link struct {
 	proxy *toxiproxy.Proxy
 	cuts  int
 	next  int
+	// stepper is between the proxy and the database; nil where the link leads elsewhere.
+	stepper *stepper
 }
 
 // add puts a proxy in front of upstream and gives its address; it is what stack.Config.Link asks for.
 func (l *links) add(name, upstream string) (string, error) {
-	port, err := l.ports.Free()
-	if err != nil {
-		return "", fmt.Errorf("proxy %s: %w", name, err)
+	k := &link{name: name, note: l.note}
+	if strings.HasPrefix(name, stack.LinkDatabase+"-") {
+		addr, err := l.address()
+		if err != nil {
+			return "", fmt.Errorf("stepper %s: %w", name, err)
+		}
+		if k.stepper, err = newStepper(addr, upstream); err != nil {
+			return "", fmt.Errorf("stepper %s: %w", name, err)
+		}
+		upstream = addr
 	}
-	p := toxiproxy.NewProxy(l.server, name, fmt.Sprintf("127.0.0.1:%d", port), upstream)
-	if err := p.Start(); err != nil {
+	addr, err := l.address()
+	if err == nil {
+		k.proxy = toxiproxy.NewProxy(l.server, name, addr, upstream)
+		err = k.proxy.Start()
+	}
+	if err != nil {
+		k.close()
 		return "", fmt.Errorf("proxy %s: %w", name, err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.byName[name] = &link{name: name, note: l.note, proxy: p}
-	return p.Listen, nil
+	l.byName[name] = k
+	return k.proxy.Listen, nil
+}
+
+// address gives one that nobody else takes.
+func (l *links) address() (string, error) {
+	port, err := l.ports.Free()
+	return fmt.Sprintf("127.0.0.1:%d", port), err
 }
 
 func (l *links) get(name string) *link {
@@ -68,9 +89,18 @@ func (l *links) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, k := range l.byName {
-		k.proxy.Stop()
+		k.close()
 	}
 	l.ports.Close()
+}
+
+func (k *link) close() {
+	if k.proxy != nil {
+		k.proxy.Stop()
+	}
+	if k.stepper != nil {
+		k.stepper.close()
+	}
 }
 
 // toxic is what is done to the bytes of a link; see toxiproxy's README for types and attributes.
