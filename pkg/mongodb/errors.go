@@ -2,6 +2,7 @@ package mongodb
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -53,12 +54,19 @@ func IsRefused(err error) bool {
 	return errors.As(err, &bulk) && bulk.WriteConcernError == nil
 }
 
-// IsAway tells whether the server could not be reached in time. The driver labels most such errors, but not that a
-// connection could not be had: because the pool was cleared when another one broke, or because none could be made.
+// stepDownCodes are what a server answers that is no primary: NotWritablePrimary, NotPrimaryNoSecondaryOk,
+// NotPrimaryOrSecondary, PrimarySteppedDown, and, of what it was doing when it became none, InterruptedAtShutdown,
+// InterruptedDueToReplStateChange and ShutdownInProgress.
+var stepDownCodes = []int{10107, 13435, 13436, 189, 11600, 11602, 91}
+
+// IsAway tells whether the server could not be reached in time, or is no primary and none was found in time. The driver
+// labels most such errors, but not that a connection could not be had: because the pool was cleared when another one broke,
+// or because none could be made.
 func IsAway(err error) bool {
 	var pool driver.RetryablePoolError
 	var connection topology.ConnectionError
 	var selection topology.ServerSelectionError
+	var server mongo.ServerError
 	return mongo.IsNetworkError(err) || mongo.IsTimeout(err) || errors.As(err, &pool) || errors.As(err, &connection) ||
-		errors.As(err, &selection)
+		errors.As(err, &selection) || errors.As(err, &server) && slices.ContainsFunc(stepDownCodes, server.HasErrorCode)
 }

@@ -24,6 +24,17 @@ func TestIsAway_TellsTheDatabasesTroubleFromTheCallers(t *testing.T) {
 	}
 }
 
+// TestConflict_IsNoStepDown: both end a transaction with the same label, but while there is no primary smaller batches do
+// not get through either.
+func TestConflict_IsNoStepDown(t *testing.T) {
+	transient := func(code int32) error {
+		return conflict(mongo.CommandError{Code: code, Labels: []string{"TransientTransactionError"}})
+	}
+	require.ErrorIs(t, transient(112), ErrConflict)
+	require.NotErrorIs(t, transient(189), ErrConflict)
+	require.NotErrorIs(t, transient(10107), ErrConflict)
+}
+
 // A false "stored" is an order that is confirmed and lost.
 func TestWriteErrors_TellWhatIsStoredOnlyWhereTheyAreComplete(t *testing.T) {
 	refusal := mongo.BulkWriteError{WriteError: mongo.WriteError{Index: 1, Code: 11000}}
