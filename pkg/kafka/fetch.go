@@ -68,19 +68,24 @@ func (f *fetch) hand(response *sarama.FetchResponse, mu *sync.Mutex, next map[Pa
 	mu.Lock()
 	defer mu.Unlock()
 	var chunks []Chunk
-	var wrong error
+	var wrong, missing error
+	full := false
 	for _, p := range f.partitions {
 		block := response.GetBlock(p.Topic, p.Number)
 		switch {
 		case block == nil:
-			wrong = errors.Join(wrong, fmt.Errorf("fetch %s/%d: %w", p.Topic, p.Number, sarama.ErrIncompleteResponse))
+			missing = errors.Join(missing, fmt.Errorf("fetch %s/%d: %w", p.Topic, p.Number, sarama.ErrIncompleteResponse))
 		case errors.Is(block.Err, sarama.ErrOffsetOutOfRange):
 			wrong = &stopError{&OutOfRangeError{p, next[p]}}
 		case !errors.Is(block.Err, sarama.ErrNoError):
 			wrong = errors.Join(wrong, fmt.Errorf("fetch %s/%d: %w", p.Topic, p.Number, block.Err))
 		default:
-			chunks = append(chunks, visible(p, next[p], block))
+			c := visible(p, next[p], block)
+			chunks, full = append(chunks, c), full || c.Next > next[p]
 		}
+	}
+	if !full { // else there may have been no room for the others, and the next request has them in another order
+		wrong = errors.Join(wrong, missing)
 	}
 	if len(chunks) > 0 {
 		if err := take(chunks); err != nil {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/IBM/sarama"
@@ -60,4 +61,21 @@ func TestVisible_GivesCommittedRecordsAndHowFarItGot(t *testing.T) {
 		require.Equal(t, c.want, offsets, name)
 		require.Equal(t, c.next, got.Next, name)
 	}
+}
+
+func TestHand_WhatAFullAnswerLeavesOutIsAskedForAgain(t *testing.T) {
+	a, b := Partition{"t", 0}, Partition{"t", 1}
+	f := fetch{partitions: []Partition{a, b}}
+	answer := func(sets ...*sarama.Records) *sarama.FetchResponse {
+		return &sarama.FetchResponse{Blocks: map[string]map[int32]*sarama.FetchResponseBlock{"t": {1: {RecordsSet: sets}}}}
+	}
+	next := map[Partition]int64{a: 5, b: 0}
+	taken := 0
+	take := func(chunks []Chunk) error { taken += len(chunks); return nil }
+	var mu sync.Mutex
+	require.NoError(t, f.hand(answer(batch(0, 2)), &mu, next, take))
+	require.Equal(t, map[Partition]int64{a: 5, b: 2}, next)
+	require.Equal(t, 1, taken)
+
+	require.ErrorIs(t, f.hand(answer(), &mu, next, take), sarama.ErrIncompleteResponse, "there was room for it")
 }
