@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -17,21 +16,18 @@ import (
 	"github.com/orderwire/orderwire/pkg/kafka"
 )
 
-// TestAvoidSilent_EndsARequestToABrokerThatIsGivenUp has a broker of three that takes requests and answers none. What is
+// TestClient_EndsARequestToABrokerThatIsGivenUp has a broker of three that takes requests and answers none. What is
 // asked there would wait for the read time-out of half a minute.
-func TestAvoidSilent_EndsARequestToABrokerThatIsGivenUp(t *testing.T) {
+func TestClient_EndsARequestToABrokerThatIsGivenUp(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(3, "events"))
 	require.NoError(t, err)
 	defer cluster.Close()
 	proxies := newProxies(t, cluster)
 	s, err := kafka.ReaderConfig(kafka.Config{Brokers: proxies.addrs}, "test")
 	require.NoError(t, err)
-	client, err := sarama.NewClient(proxies.addrs, s)
+	client, err := kafka.Open(proxies.addrs, s, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer client.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go kafka.AvoidSilent(ctx, client, slog.New(slog.DiscardHandler))
 
 	leader, err := client.Leader("events", 0)
 	require.NoError(t, err)

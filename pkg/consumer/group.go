@@ -52,7 +52,7 @@ type sender interface {
 // Group is one member of a consumer group.
 type Group struct {
 	config   Config
-	brokers  []string
+	kafka    kafka.Config
 	sarama   *sarama.Config
 	handler  Handler
 	producer sender
@@ -62,8 +62,8 @@ type Group struct {
 	memberID atomic.Pointer[string] // the last one
 }
 
-// New gives a member; Run joins. The group's dead-letter and retry topics (AllTopics) must exist, and p must place
-// their records by hand (ManualTopics).
+// New gives a member; Run joins. p must place the records of the group's dead-letter and retry topics by hand
+// (ManualTopics).
 func New(k kafka.Config, c Config, h Handler, p *kafka.Producer, log *slog.Logger, reg prometheus.Registerer) (*Group, error) {
 	s, err := kafka.GroupConfig(k, c.Group)
 	if err != nil {
@@ -74,7 +74,7 @@ func New(k kafka.Config, c Config, h Handler, p *kafka.Producer, log *slog.Logge
 		return nil, fmt.Errorf("handler time-out %s: want less than %s, half of the rebalance time-out", c.HandlerTimeout, kafka.RebalanceTimeout/2)
 	}
 	return &Group{
-		config: c, brokers: k.Brokers, sarama: s, handler: h, producer: p,
+		config: c, kafka: k, sarama: s, handler: h, producer: p,
 		log: log.With("group", c.Group), metrics: newMetrics(reg),
 	}, nil
 }
@@ -83,7 +83,9 @@ func New(k kafka.Config, c Config, h Handler, p *kafka.Producer, log *slog.Logge
 var ErrNotJoined = errors.New("not a member of the consumer group")
 
 // Reachable tells whether a broker answers.
-func (g *Group) Reachable(ctx context.Context) error { return kafka.Ping(ctx, g.brokers, g.sarama) }
+func (g *Group) Reachable(ctx context.Context) error {
+	return kafka.Ping(ctx, g.kafka.Brokers, g.sarama)
+}
 
 // Joined tells whether this member takes part; an assignment without partitions counts. While others come, go or have
 // crashed it may take no part for as long as the session and the rebalance time-out together: that is no reason to
@@ -95,21 +97,29 @@ func (g *Group) Joined(context.Context) error {
 	return nil
 }
 
-// Run joins and handles records until ctx ends; then it finishes the batch in flight, commits and leaves, all in a few
-// seconds. It waits for brokers for as long as it takes.
+// Run creates the topics that are missing, those of the group (AllTopics) and those that it reads, joins, and handles
+// records until ctx ends; then it finishes the batch in flight, commits and leaves, all in a few seconds. It waits for
+// brokers for as long as it takes; a topic of another number of partitions is an error (kafka.PartitionsError).
 func (g *Group) Run(ctx context.Context) error {
+	wanted := append(g.kafka.Topics(g.config.Topics...), AllTopics(g.kafka, g.config)...)
+	if err := kafka.EnsureTopics(ctx, g.kafka, g.config.Group, g.log, wanted...); err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // told to stop while waiting
+		}
+		return fmt.Errorf("ensure topics: %w", err)
+	}
 	for try := 0; ctx.Err() == nil; try++ {
-		err := kafka.Reach(g.brokers, g.sarama)
+		err := kafka.Reach(g.kafka.Brokers, g.sarama)
 		if err == nil {
-			var client sarama.Client
-			if client, err = sarama.NewClient(g.brokers, g.sarama); err == nil {
+			var client *kafka.Client
+			if client, err = kafka.Open(g.kafka.Brokers, g.sarama, g.log); err == nil {
 				if err = g.member(ctx, client); err == nil {
 					continue
 				}
 			}
 		}
 		if try%10 == 0 {
-			g.log.Warn("no broker yet", "brokers", g.brokers, "error", err)
+			g.log.Warn("no broker yet", "brokers", g.kafka.Brokers, "error", err)
 		}
 		sleep(ctx, wait(try))
 	}
@@ -117,16 +127,13 @@ func (g *Group) Run(ctx context.Context) error {
 }
 
 // member consumes with a client until ctx ends, and closes it.
-func (g *Group) member(ctx context.Context, client sarama.Client) error {
+func (g *Group) member(ctx context.Context, client *kafka.Client) error {
 	group, err := sarama.NewConsumerGroupFromClient(g.config.Group, client)
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}
-	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // also while it leaves
-	defer stop()
-	go kafka.AvoidSilent(watching, client, g.log)
 	g.consume(ctx, group)
-	if err := kafka.Close(client, g.sarama, closing); err != nil {
+	if err := client.Close(); err != nil {
 		g.log.Warn("close the consumer group's client", "error", err)
 	}
 	return nil
@@ -169,13 +176,13 @@ func (g *Group) consume(ctx context.Context, group sarama.ConsumerGroup) {
 	}
 	<-errs
 	if id := g.memberID.Load(); id != nil && g.sarama.Consumer.Group.InstanceId != "" {
-		if err := kafka.LeaveGroup(g.brokers, g.sarama, g.config.Group, *id); err != nil {
+		if err := kafka.LeaveGroup(g.kafka.Brokers, g.sarama, g.config.Group, *id); err != nil {
 			g.log.Warn("leave the consumer group", "error", err)
 		}
 	}
 }
 
-// closing is how long the client may take to say that it leaves.
+// closing is how long a group may take to say that it leaves.
 const closing = 2 * time.Second
 
 // leaving is how long a member that ends waits for its batch in flight, which has grace, and for the last commit.

@@ -479,7 +479,7 @@ func (s *session) checkStart(claim sarama.ConsumerGroupClaim, offset int64) {
 func (g *Group) committed(topic string, partition int32) (int64, error) {
 	config := *g.sarama
 	config.Metadata.Retry.Max = 1 // a claim waits for this
-	admin, err := sarama.NewClusterAdmin(g.brokers, &config)
+	admin, err := sarama.NewClusterAdmin(g.kafka.Brokers, &config)
 	if err != nil {
 		return 0, err
 	}

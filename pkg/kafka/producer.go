@@ -136,10 +136,7 @@ func (p *Producer) Run(ctx context.Context) error {
 	if async == nil {
 		return nil
 	}
-	defer Close(client, p.config, abandon)                           //nolint:errcheck // it holds connections only
-	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // also while it closes
-	defer stop()
-	go AvoidSilent(watching, client, p.log)
+	defer client.Close() // it holds connections only
 	p.mu.Lock()
 	p.async = async
 	p.mu.Unlock()
@@ -176,7 +173,7 @@ func (p *Producer) Run(ctx context.Context) error {
 }
 
 // connect tries until it succeeds or ctx ends; nil then.
-func (p *Producer) connect(ctx context.Context) (sarama.Client, sarama.AsyncProducer) {
+func (p *Producer) connect(ctx context.Context) (*Client, sarama.AsyncProducer) {
 	for try := 0; ; try++ {
 		client, async, err := p.open()
 		if err == nil {
@@ -193,11 +190,11 @@ func (p *Producer) connect(ctx context.Context) (sarama.Client, sarama.AsyncProd
 	}
 }
 
-func (p *Producer) open() (sarama.Client, sarama.AsyncProducer, error) {
+func (p *Producer) open() (*Client, sarama.AsyncProducer, error) {
 	if err := Reach(p.brokers, p.config); err != nil {
 		return nil, nil, err
 	}
-	client, err := sarama.NewClient(p.brokers, p.config)
+	client, err := Open(p.brokers, p.config, p.log)
 	if err != nil {
 		return nil, nil, err
 	}

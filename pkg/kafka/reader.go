@@ -59,7 +59,6 @@ func (e *OutOfRangeError) Error() string {
 type Reader struct {
 	client sarama.Client
 	log    *slog.Logger
-	stop   context.CancelFunc // of what keeps the client away from brokers that answer nothing
 }
 
 // abandon is how long the end of a read waits for a request that is under way. sarama cannot cancel one: where the
@@ -73,23 +72,15 @@ func NewReader(c Config, clientID string, log *slog.Logger) (*Reader, error) {
 		return nil, err
 	}
 	s.Metadata.Retry.Max = 1 // the loops here are patient, and end with their context
-	client, err := sarama.NewClient(c.Brokers, s)
+	client, err := Open(c.Brokers, s, log)
 	if err != nil {
-		return nil, fmt.Errorf("connect to Kafka at %v: %w", c.Brokers, err)
+		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	go AvoidSilent(ctx, client, log)
-	return &Reader{client: client, log: log, stop: stop}, nil
+	return &Reader{client: client, log: log}, nil
 }
 
 // Close ends the connections.
-func (r *Reader) Close() error {
-	r.stop()
-	ctx, cancel := context.WithTimeout(context.Background(), abandon)
-	defer cancel()
-	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, r.client.Close() })
-	return err
-}
+func (r *Reader) Close() error { return r.client.Close() }
 
 // Read reads from the offsets of from until ctx ends, take fails, or an offset is out of range (OutOfRangeError); it
 // gives that error. take is called by one goroutine at a time, with what one answer brought: a chunk for every partition

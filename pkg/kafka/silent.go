@@ -3,13 +3,13 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -161,17 +161,39 @@ const (
 	moveWithin = 500 * time.Millisecond
 )
 
-// AvoidSilent takes a client away from brokers that answer nothing and that the others do not count as alive, until ctx
-// ends.
+// Client is a sarama client that stays away from brokers that answer nothing and that the others do not count as alive,
+// and that ends in time.
 //
 // A broker that is stopped in its tracks, or that a network has parted from the others, leaves its connections open. Its
 // partitions and groups have new owners after broker.session.timeout.ms, but sarama waits Net.ReadTimeout for each answer,
 // and a group's heartbeat asks the same broker again, Metadata.Retry.Max times: a service would stand still for minutes.
-func AvoidSilent(ctx context.Context, client sarama.Client, log *slog.Logger) {
-	d, ok := client.Config().Net.Proxy.Dialer.(*dialer)
+type Client struct {
+	sarama.Client
+	stop context.CancelFunc // of what watches the brokers
+}
+
+// Open connects with a configuration of this package; a broker must be there. Close the client.
+func Open(brokers []string, s *sarama.Config, log *slog.Logger) (*Client, error) {
+	d, ok := s.Net.Proxy.Dialer.(*dialer)
 	if !ok {
-		return
+		return nil, errors.New("the configuration is not one of this package")
 	}
+	client, err := sarama.NewClient(brokers, s)
+	if err != nil {
+		return nil, fmt.Errorf("connect to Kafka at %v: %w", brokers, err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	go avoidSilent(ctx, client, d, log)
+	return &Client{Client: client, stop: stop}, nil
+}
+
+// Close ends its connections, see the function Close.
+func (c *Client) Close() error {
+	defer c.stop() // until then what hangs is given up
+	return Close(c.Client, c.Config(), abandon)
+}
+
+func avoidSilent(ctx context.Context, client sarama.Client, d *dialer, log *slog.Logger) {
 	p := newPulse(client.Config())
 	defer p.close()
 	tick := time.NewTicker(pulseEvery)
@@ -182,7 +204,9 @@ func AvoidSilent(ctx context.Context, client sarama.Client, log *slog.Logger) {
 			return
 		case <-tick.C:
 		}
-		p.learn(client)
+		if seen, ok := within(moveWithin, func() seen { return look(client) }); ok {
+			p.seen = seen
+		}
 		known := d.addresses()
 		for _, addr := range p.brokers {
 			known[addr] = true
@@ -193,27 +217,26 @@ func AvoidSilent(ctx context.Context, client sarama.Client, log *slog.Logger) {
 			continue
 		}
 		log.Warn("brokers answer nothing, and the cluster goes on without them", "brokers", news)
-		within(moveWithin, func() {
-			if err := client.RefreshMetadata(p.topic); err != nil { // forgets who is not there, and who leads what
-				log.Debug("refresh metadata", "error", err)
-			}
-		}) // or else it asks one of those that do not answer
+		// It forgets who is not there and who leads what, or else it asks one of those that do not answer.
+		if err, _ := within(moveWithin, func() error { return client.RefreshMetadata(p.topic) }); err != nil {
+			log.Debug("refresh metadata", "error", err)
+		}
 		d.hangUp()
 	}
 }
 
-// within waits so long for do, which goes on by itself then.
-func within(d time.Duration, do func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		do()
-	}()
+// within gives what do gives, or false where that takes longer; do goes on by itself then.
+func within[T any](d time.Duration, do func() T) (T, bool) {
+	done := make(chan T, 1)
+	go func() { done <- do() }()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-done:
+	case v := <-done:
+		return v, true
 	case <-timer.C:
+		var none T
+		return none, false
 	}
 }
 
@@ -222,16 +245,23 @@ type pulse struct {
 	config *sarama.Config
 	probes map[string]*sarama.Broker // by address
 
-	// What the client has said last: its locks may be held by a request to the very broker that hangs.
-	topic   string
-	brokers []string
-	asking  atomic.Bool
-	learned chan facts
+	seen // last: the client's locks may be held by a request to the very broker that hangs
 }
 
-type facts struct {
+// seen is what a client knows of its cluster: one of the topics, and the addresses of the brokers.
+type seen struct {
 	topic   string
 	brokers []string
+}
+
+func look(client sarama.Client) (s seen) {
+	if topics, err := client.Topics(); err == nil && len(topics) > 0 {
+		s.topic = topics[0]
+	}
+	for _, b := range client.Brokers() {
+		s.brokers = append(s.brokers, b.Addr())
+	}
+	return s
 }
 
 func newPulse(s *sarama.Config) *pulse {
@@ -239,34 +269,7 @@ func newPulse(s *sarama.Config) *pulse {
 	own.Net.Proxy.Enable = false
 	own.ApiVersionsRequest = false // each broker is asked one thing, and waited for once
 	own.Net.DialTimeout, own.Net.ReadTimeout, own.Net.WriteTimeout = pulseWithin, pulseWithin, pulseWithin
-	return &pulse{config: &own, probes: map[string]*sarama.Broker{}, learned: make(chan facts, 1)}
-}
-
-// learn asks the client for a topic and for its brokers, and does without where it does not answer at once.
-func (p *pulse) learn(client sarama.Client) {
-	if p.asking.CompareAndSwap(false, true) {
-		go func() {
-			defer p.asking.Store(false)
-			var f facts
-			if topics, err := client.Topics(); err == nil && len(topics) > 0 {
-				f.topic = topics[0]
-			}
-			for _, b := range client.Brokers() {
-				f.brokers = append(f.brokers, b.Addr())
-			}
-			select {
-			case p.learned <- f:
-			default: // the one before was not taken yet
-			}
-		}()
-	}
-	timer := time.NewTimer(moveWithin)
-	defer timer.Stop()
-	select {
-	case f := <-p.learned:
-		p.topic, p.brokers = f.topic, f.brokers
-	case <-timer.C:
-	}
+	return &pulse{config: &own, probes: map[string]*sarama.Broker{}}
 }
 
 // silent gives those of the known addresses that do not answer, and that no answer counts as alive. One broker alone is

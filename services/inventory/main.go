@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 
 	"github.com/labstack/echo/v4"
@@ -85,20 +84,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	// Stopped last in, first out: no more requests, the batch in flight is finished, its events go out.
 	app.Go("producer", producer.Run)
 	app.Go("relay", relay.Run)
-	app.Go("consumer", func(ctx context.Context) error { return consume(ctx, conf.Kafka, group, member, app.Log) })
+	app.Go("consumer", member.Run)
 	app.Go("http", web.Serve(conf.Web, server))
 	return app.Run(ctx)
-}
-
-// consume reads what order-api and shipping say, once there are topics. Stock is read and adjusted over HTTP with the
-// broker away, too, so it is waited for here and not before.
-func consume(ctx context.Context, conf kafka.Config, group kafkaconsumer.Config, member *kafkaconsumer.Group, log *slog.Logger) error {
-	wanted := append(conf.Topics(group.Topics...), kafkaconsumer.AllTopics(conf, group)...)
-	if err := kafka.EnsureTopics(ctx, conf, consumer.Name, log, wanted...); err != nil {
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // told to stop while waiting
-		}
-		return fmt.Errorf("ensure topics: %w", err)
-	}
-	return member.Run(ctx)
 }

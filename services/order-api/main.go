@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/labstack/echo/v4"
 
@@ -97,7 +96,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	app.Go("relay", relay.Run)
 	app.Go("store", orders.Run)
 	app.Go("age", age.New(orders, store.Moving(), app.Log, app.Metrics).Run)
-	app.Go("consumer", func(ctx context.Context) error { return consume(ctx, conf.Kafka, group, member, app.Log) })
+	app.Go("consumer", member.Run)
 	app.Go("http", web.Serve(conf.Web, server))
 	return app.Run(ctx)
 }
@@ -113,17 +112,4 @@ func serve(e *echo.Echo, conf Config, orders *store.Store, verifier *auth.Verifi
 		Customer: []echo.MiddlewareFunc{web.Authenticate(verifier, true), limit},
 		Operator: []echo.MiddlewareFunc{web.Authenticate(verifier, true), limit, web.RequireOperator},
 	})
-}
-
-// consume reads what inventory and shipping say. Orders are taken with the broker away, so it is here, beside the rest,
-// that the broker is waited for.
-func consume(ctx context.Context, conf kafka.Config, group kafkaconsumer.Config, member *kafkaconsumer.Group, log *slog.Logger) error {
-	wanted := append(conf.Topics(topics...), kafkaconsumer.AllTopics(conf, group)...)
-	if err := kafka.EnsureTopics(ctx, conf, consumer.Name, log, wanted...); err != nil {
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // told to stop while waiting
-		}
-		return fmt.Errorf("ensure topics: %w", err)
-	}
-	return member.Run(ctx)
 }

@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/labstack/echo/v4"
 
@@ -87,23 +86,10 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	// Stopped last in, first out: no more requests, the batch in flight is finished, its events go out.
 	app.Go("producer", producer.Run)
 	app.Go("relay", relay.Run)
-	app.Go("consumer", func(ctx context.Context) error { return consume(ctx, conf.Kafka, group, member, app.Log) })
+	app.Go("consumer", member.Run)
 	if timers.On() {
 		app.Go("carrier", carrier.New(shipments, timers.States(), app.Log).Run)
 	}
 	app.Go("http", web.Serve(conf.Web, server))
 	return app.Run(ctx)
-}
-
-// consume reads what inventory asks for, once there is a topic. Shipments are read and carriers' messages taken with
-// the broker away, too, so it is waited for here and not before.
-func consume(ctx context.Context, conf kafka.Config, group kafkaconsumer.Config, member *kafkaconsumer.Group, log *slog.Logger) error {
-	wanted := append(conf.Topics(group.Topics...), kafkaconsumer.AllTopics(conf, group)...)
-	if err := kafka.EnsureTopics(ctx, conf, consumer.Name, log, wanted...); err != nil {
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // told to stop while waiting
-		}
-		return fmt.Errorf("ensure topics: %w", err)
-	}
-	return member.Run(ctx)
 }
