@@ -175,7 +175,7 @@ func transaction(ctx context.Context, client *mongo.Client, fn func(ctx context.
 		switch {
 		case err == nil:
 			return nil
-		case mongodb.IsUnknownCommit(err) && try < commitTries && ctx.Err() == nil:
+		case mongodb.IsUnknownCommit(err) && try < commitTries && committing.Err() == nil:
 		case mongodb.IsUnknownCommit(err) || mongodb.IsAway(err):
 			return fmt.Errorf("commit: %w: %w", ErrUnknown, err)
 		default:
