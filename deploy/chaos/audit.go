@@ -94,17 +94,24 @@ func (s *system) auditOnce(ctx context.Context, bin, stackFile, accepted, ignore
 	if _, err := os.Stat(ignore); err == nil {
 		args = append(args, "--ignore", ignore)
 	}
+	var r auditReport
+	err := orderctl(ctx, bin, &r, args...)
+	return r, err
+}
+
+// orderctl runs a command that prints JSON, and reads that. Where something is violated the command ends with 1, and out
+// has what it says.
+func orderctl(ctx context.Context, bin string, out any, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "orderctl"), args...)
-	var out, says bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &says
+	var printed, says bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &printed, &says
 	err := cmd.Run()
 	var exit *exec.ExitError
-	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1 || out.Len() == 0) {
-		return auditReport{}, fmt.Errorf("orderctl audit: %w: %s", err, strings.TrimSpace(says.String()))
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1 || printed.Len() == 0) {
+		return fmt.Errorf("orderctl %s: %w: %s", args[0], err, strings.TrimSpace(says.String()))
 	}
-	var r auditReport
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
-		return r, fmt.Errorf("orderctl audit printed what cannot be read: %w", err)
+	if err := json.Unmarshal(printed.Bytes(), out); err != nil {
+		return fmt.Errorf("orderctl %s printed what cannot be read: %w", args[0], err)
 	}
-	return r, nil
+	return nil
 }

@@ -62,7 +62,8 @@ func (v *verdict) foundAfter(accepted map[string]int, log []record) map[string]i
 const recoveryGrace = 15 * time.Second
 
 // checkAnswers finds answers that break the API's contract (I11): a 5xx other than 502, 503 and 504, a 503 without
-// Retry-After, one of them while nothing is broken, a 502, a 504 or none while nothing worse than a rolling restart goes on; and
+// Retry-After, one of them while nothing is broken, a 502, a 504 or none while nothing worse than a rolling restart goes on;
+// one that cannot be read, and
 // an order that is denied after it was accepted, or that goes back in its versions (I1).
 func checkAnswers(v *verdict, all []entry, windows []window) {
 	versions := map[string]int64{}

@@ -1,14 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -80,17 +73,7 @@ func (s *system) replay(ctx context.Context, bin, dir, service string, from time
 	if !from.IsZero() {
 		args = append(args, "--from", from.UTC().Format(time.RFC3339))
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "orderctl"), args...)
-	var out, says bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &says
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1 || out.Len() == 0) {
-		return replayReport{}, fmt.Errorf("orderctl replay of %s: %w: %s", service, err, strings.TrimSpace(says.String()))
-	}
-	var report replayReport
-	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
-		return report, fmt.Errorf("orderctl replay printed what cannot be read: %w", err)
-	}
-	return report, nil
+	var r replayReport
+	err = orderctl(ctx, bin, &r, args...)
+	return r, err
 }

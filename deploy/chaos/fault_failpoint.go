@@ -24,14 +24,13 @@ func drawFailpoint(d *drawer) {
 			names[n] = string(p)
 		}
 		point, n := d.one(names...), 1+d.r.IntN(3)
-		of := []string{stack.OrderAPI, stack.Inventory, stack.Shipping}
 		switch chaos.Failpoint(point) {
 		case chaos.Redrive, chaos.AfterDeadLetter: // of those that can be handed what they cannot read
-			d.add(at, 0, point, n, d.one(of[1:]...), fmt.Sprint(d.r.IntN(partitions)))
+			d.add(at, 0, point, n, d.one(consumers[1:]...), fmt.Sprint(d.r.IntN(partitions)))
 		case chaos.Start, chaos.Join: // it gets there once
-			d.add(at, 0, point, 1, d.one(of...))
+			d.add(at, 0, point, 1, d.one(consumers...))
 		default:
-			d.add(at, 0, point, n, d.one(of...))
+			d.add(at, 0, point, n, d.one(consumers...))
 		}
 	})
 }

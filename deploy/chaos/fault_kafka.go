@@ -59,7 +59,7 @@ func drawKafkaError(d *drawer) {
 			}
 			d.add(at, lasts, answer, n, ask, d.one(topicOrders, topicShipping), which)
 		default:
-			d.add(at, lasts, answer, n, ask, d.one(stack.OrderAPI, stack.Inventory, stack.Shipping))
+			d.add(at, lasts, answer, n, ask, d.one(consumers...))
 		}
 	})
 }

@@ -14,7 +14,7 @@ func someLink(d *drawer) string {
 	case "broker":
 		return brokerLink(d)
 	case "database":
-		return stack.LinkDatabase + "-" + d.one(stack.OrderAPI, stack.Inventory, stack.Shipping)
+		return stack.LinkDatabase + "-" + d.one(consumers...)
 	case "api":
 		return linkAPI
 	default:
@@ -44,7 +44,7 @@ func drawNetwork(d *drawer) {
 // F8: what is asked arrives and is done, and the answer is lost: produce, offset commit, database write, HTTP 201.
 func drawLostAnswer(d *drawer) {
 	d.every(2*time.Second, 6*time.Second, func(at time.Duration) {
-		target := d.one(brokerLink(d), stack.LinkDatabase+"-"+d.one(stack.OrderAPI, stack.Inventory, stack.Shipping), linkAPI)
+		target := d.one(brokerLink(d), stack.LinkDatabase+"-"+d.one(consumers...), linkAPI)
 		d.add(at, d.between(200*time.Millisecond, 3*time.Second), "lost-answer", 0, target)
 	})
 }

@@ -47,12 +47,12 @@ func drawOutbox(d *drawer) {
 	case "stuck":
 		d.add(at, d.between(6*time.Second, 10*time.Second), how, stuckOrders, d.one(topicOrders, topicShipping), d.one("some", "all"))
 	case "race": // longer than a sweep lets an entry be
-		service := d.one(stack.OrderAPI, stack.Inventory, stack.Shipping)
+		service := d.one(consumers...)
 		d.add(at, d.between(10*time.Second, 14*time.Second), how, raceOrders, outboxes[service].topic, "all", service)
 	case "bound":
 		d.add(at, d.between(0, 3*time.Second), how, 0, topicOrders, "all")
 	case "poison":
-		d.add(at, d.between(8*time.Second, 12*time.Second), how, []int{1, 4, 20}[d.r.IntN(3)], d.one(stack.OrderAPI, stack.Inventory, stack.Shipping))
+		d.add(at, d.between(8*time.Second, 12*time.Second), how, []int{1, 4, 20}[d.r.IntN(3)], d.one(consumers...))
 	}
 }
 

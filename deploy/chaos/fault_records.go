@@ -18,7 +18,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
-	"github.com/orderwire/orderwire/deploy/stack"
 	events "github.com/orderwire/orderwire/proto-events"
 	"github.com/orderwire/orderwire/proto-events/eventspb"
 )
@@ -32,7 +31,7 @@ func drawDuplicates(d *drawer) {
 	d.every(time.Second, 5*time.Second, func(at time.Duration) {
 		switch n := d.r.IntN(10); {
 		case n == 0:
-			d.add(at, d.between(0, time.Second), "reset", 0, d.one(stack.OrderAPI, stack.Inventory, stack.Shipping))
+			d.add(at, d.between(0, time.Second), "reset", 0, d.one(consumers...))
 		case n < 4:
 			d.add(at, 0, "other-body", 1+d.r.IntN(20), d.one(topicOrders, topicShipping), fmt.Sprint(d.r.IntN(partitions)))
 		default:

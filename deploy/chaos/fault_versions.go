@@ -21,7 +21,7 @@ func drawVersions(d *drawer) {
 	lasts := d.between((d.to-d.from)/3, (d.to-d.from)/2)
 	switch how := d.one("beside", "instead", "newer"); how {
 	case "newer": // notifier publishes nothing
-		d.add(at, lasts, how, 0, stack.OrderAPI, stack.Inventory, stack.Shipping)
+		d.add(at, lasts, how, 0, consumers...)
 	default:
 		d.add(at, lasts, how, 0, d.some(1+d.r.IntN(4), stack.Services())...)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/orderwire/orderwire/deploy/stack"
+	"github.com/orderwire/orderwire/pkg/kafka"
 )
 
 // kind is one row of the table of faults.
@@ -147,14 +148,11 @@ func doKill(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	return b.downAll(ctx, i.Target, false)
 }
 
-// sessionTimeout is how long a group waits for a member that says nothing.
-const sessionTimeout = 20 * time.Second
-
 // F3: stopped for longer than the session time-out, a service, a whole chain, the broker or the database. Beside one service
 // there is a second instance, which takes its partitions over before it wakes up and goes on where it was.
 func drawPause(d *drawer) {
 	at := d.from + d.between(0, (d.to-d.from)/4)
-	lasts := d.between(sessionTimeout+2*time.Second, sessionTimeout+8*time.Second)
+	lasts := d.between(kafka.SessionTimeout+2*time.Second, kafka.SessionTimeout+8*time.Second)
 	if d.to-d.from < fullPeriod {
 		lasts = d.between(2*time.Second, 6*time.Second)
 	}
@@ -163,7 +161,7 @@ func drawPause(d *drawer) {
 	case "one":
 		d.add(at, lasts, "pause", 0, d.one(stack.Services()...))
 	case "all":
-		d.add(at, lasts, "pause", 0, stack.OrderAPI, stack.Inventory, stack.Shipping)
+		d.add(at, lasts, "pause", 0, consumers...)
 	case "database":
 		d.add(at, lasts, "pause", 0, "database")
 	case "broker":
@@ -181,7 +179,7 @@ func doPause(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	}
 	var heir *part
 	var errs error
-	if time.Duration(i.For) > sessionTimeout && len(i.Target) == 1 && slices.Contains(consumers, i.Target[0]) {
+	if time.Duration(i.For) > kafka.SessionTimeout && len(i.Target) == 1 && slices.Contains(consumers, i.Target[0]) {
 		heir, errs = b.join(ctx, i.Target[0]+"-2")
 	}
 	var parts []*part
@@ -210,7 +208,8 @@ func doPause(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	}, errs
 }
 
-// consumers are the services that are members of a group.
+// consumers are the services that are members of a group; each has a database and outboxes. The first is not handed what
+// it cannot read.
 var consumers = []string{stack.OrderAPI, stack.Inventory, stack.Shipping}
 
 // F4: a rolling restart, one service after the other, sometimes twice in a row.
@@ -234,7 +233,7 @@ func doRolling(ctx context.Context, b *breaker, i Injection) (func(), error) {
 // F5: more and fewer instances of a consumer every 0.5 to 5 s; each one that has joined and goes is two rebalances. Half of
 // the time its handlers are slow, because each answer of the database takes its time, so that rebalances meet batches.
 func drawChurn(d *drawer) {
-	service := d.one(stack.OrderAPI, stack.Inventory, stack.Shipping)
+	service := d.one(consumers...)
 	if how := d.one("quick", "slow"); how == "slow" {
 		d.add(d.from, d.to-d.from, how, 100+d.r.IntN(700), stack.LinkDatabase+"-"+service)
 	}

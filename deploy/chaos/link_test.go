@@ -11,26 +11,37 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLink_HealsOnItsPort: a link that was cut opens again at its address, also when somebody has that port for a moment.
-func TestLink_HealsOnItsPort(t *testing.T) {
-	upstream, err := net.Listen("tcp", "127.0.0.1:0")
+// listening gives an address where each connection is served, and then closed.
+func listening(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer upstream.Close()
+	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
-			conn, err := upstream.Accept()
+			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			_, _ = conn.Write([]byte("x")) // the client says what is missing
-			conn.Close()
+			go func() {
+				defer conn.Close()
+				serve(conn)
+			}()
 		}
 	}()
+	return l.Addr().String()
+}
+
+// TestLink_HealsOnItsPort: a link that was cut opens again at its address, also when somebody has that port for a moment.
+func TestLink_HealsOnItsPort(t *testing.T) {
+	upstream := listening(t, func(conn net.Conn) {
+		_, _ = conn.Write([]byte("x")) // the client says what is missing
+	})
 
 	var notes notebook
 	links := newLinks(notes.note)
 	defer links.close()
-	addr, err := links.add("l", upstream.Addr().String())
+	addr, err := links.add("l", upstream)
 	require.NoError(t, err)
 	require.NoError(t, call(addr))
 

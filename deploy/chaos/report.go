@@ -58,8 +58,8 @@ func table(out io.Writer, all []result) {
 	}
 }
 
-// recoveries prints how often each fault was done, and how often what was planned was not, and the time until the system was seen to work again after those
-// that nothing else overlapped.
+// recoveries prints how often each fault was done, how often what was planned was not, and the time until the system was
+// seen to work again after those that nothing else overlapped.
 func recoveries(out io.Writer, all []result) {
 	injected, notDone, recovery := map[string]int{}, map[string]int{}, map[string][]float64{}
 	for _, r := range all {

@@ -28,22 +28,8 @@ const databaseWithin = 20 * time.Second
 
 // TestStepper_PassesBytesUnchanged, small and large, both ways; what is no message ends the connection.
 func TestStepper_PassesBytesUnchanged(t *testing.T) {
-	upstream, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer upstream.Close()
-	go func() {
-		for {
-			conn, err := upstream.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				_, _ = io.Copy(conn, conn)
-				conn.Close()
-			}()
-		}
-	}()
-	s, err := newStepper("127.0.0.1:0", upstream.Addr().String())
+	upstream := listening(t, func(conn net.Conn) { _, _ = io.Copy(conn, conn) })
+	s, err := newStepper("127.0.0.1:0", upstream)
 	require.NoError(t, err)
 	defer s.close()
 	dial := func() net.Conn {

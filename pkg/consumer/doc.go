@@ -8,10 +8,10 @@
 // durable write costs about the same however much it holds, so few large ones beat many small ones.
 //
 // An outcome has three kinds. Nil: done. Permanent: the record goes to the dead-letter topic of its topic and this
-// group, same partition number, with its coordinates, the error, and the original headers and bytes, as far as they fit; those of a batch are
-// written together, so that a burst holds up nobody. Anything else is retried in place with backoff for as long as it
-// takes: nothing is skipped because a database is away. A record that fails even alone holds back its own partition and
-// no other.
+// group, same partition number, with its coordinates, the error, and the original headers and bytes, as far as they fit;
+// those of a batch are written together, so that a burst holds up nobody. Anything else is retried in place with backoff
+// for as long as it takes: nothing is skipped because a database is away. A record that fails even alone holds back its
+// own partition and no other.
 //
 // An offset is marked when all records before it are finished, and committed after that. So every record is handled at
 // least once, and a record may come again: after a crash, a rebalance, a replay. Handlers recognise repeats; an old
