@@ -32,7 +32,7 @@ func TestCompose_HoldsAgainstTheCode(t *testing.T) {
 // TestCompose_EveryRuleCanFail breaks the file in every way that a rule is for.
 func TestCompose_EveryRuleCanFail(t *testing.T) {
 	const inventory = "    build: {context: ., dockerfile: deploy/docker/Dockerfile, args: {MODULE: services/inventory}}\n"
-	for _, broken := range []struct{ what, old, new, complaint string }{
+	eachIsRefused(t, "docker-compose.yml", rules, func(broken string) (*types.Project, error) { return load(t, broken, nil) }, []breakage{
 		{"misspelt key", "restart: unless-stopped", "restrat: unless-stopped", "restrat"},
 		{"dependency that is not there", "kafka: {condition: service_healthy}", "kafak: {condition: service_healthy}", "kafak"},
 		{"volume that is not declared", "kafka:/var/lib/kafka/data", "kafak:/var/lib/kafka/data", "kafak"},
@@ -66,16 +66,25 @@ func TestCompose_EveryRuleCanFail(t *testing.T) {
 		{"no replica set", "--replSet, rs0, ", "", "mongodb: no replica set rs0"},
 		{"another Kafka than the tested one", "apache/kafka:4.3.0", "apache/kafka:4.2.0", "kafka: 4.2.0 is not the tested 4.3.0"},
 		{"another Caddy than the tested one", "caddy:2.11.9-alpine", "caddy:2.10.0-alpine", "gateway: caddy:2.10.0-alpine is not the tested"},
-	} {
-		t.Run(broken.what, func(t *testing.T) {
-			content := composeFile(t, "docker-compose.yml")
-			require.Contains(t, content, broken.old, "there is nothing to break")
-			project, err := load(t, strings.ReplaceAll(content, broken.old, broken.new), nil)
+	})
+}
+
+// breakage is one way to break a file, and what somebody must say of it.
+type breakage struct{ what, old, new, complaint string }
+
+// eachIsRefused breaks a file in each way; it is refused when it is loaded, or by a rule.
+func eachIsRefused(t *testing.T, file string, by []func(*testing.T, *types.Project) []string, load func(broken string) (*types.Project, error), ways []breakage) {
+	t.Helper()
+	content := composeFile(t, file)
+	for _, b := range ways {
+		t.Run(b.what, func(t *testing.T) {
+			require.Contains(t, content, b.old, "there is nothing to break")
+			project, err := load(strings.ReplaceAll(content, b.old, b.new))
 			if err != nil {
-				require.ErrorContains(t, err, broken.complaint)
+				require.ErrorContains(t, err, b.complaint)
 				return
 			}
-			require.Contains(t, complain(t, project, rules), broken.complaint)
+			require.Contains(t, complain(t, project, by), b.complaint)
 		})
 	}
 }

@@ -338,12 +338,30 @@ func TestClientIP_BelievesTrustedProxiesOnly(t *testing.T) {
 	}
 }
 
-// TestServe_FinishesWhatItHasTaken stops a server while a request is under way.
-func TestServe_FinishesWhatItHasTaken(t *testing.T) {
+// freeAddress gives one that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
 	probe, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	addr := probe.Addr().String()
 	require.NoError(t, probe.Close())
+	return probe.Addr().String()
+}
+
+// dial connects as soon as somebody listens.
+func dial(t *testing.T, addr string) (conn net.Conn) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var err error
+		conn, err = net.Dial("tcp", addr)
+		return err == nil
+	}, 10*time.Second, 5*time.Millisecond)
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestServe_FinishesWhatItHasTaken stops a server while a request is under way.
+func TestServe_FinishesWhatItHasTaken(t *testing.T) {
+	addr := freeAddress(t)
 
 	e := newEcho(web.Config{})
 	begun, finish := make(chan struct{}), make(chan struct{})
@@ -388,10 +406,7 @@ func TestServe_FinishesWhatItHasTaken(t *testing.T) {
 // TestServe_ASlowClientDoesNotKeepTheProcess has one that sends its body byte by byte, and one that reads nothing of its
 // answer: the parts that end after this one need their time, too.
 func TestServe_ASlowClientDoesNotKeepTheProcess(t *testing.T) {
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := probe.Addr().String()
-	require.NoError(t, probe.Close())
+	addr := freeAddress(t)
 	e := newEcho(web.Config{})
 	begun := make(chan struct{}, 2)
 	e.POST("/in", func(c echo.Context) error {
@@ -407,13 +422,7 @@ func TestServe_ASlowClientDoesNotKeepTheProcess(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(web.Config{Addr: addr}, e)(ctx) }()
 	for _, request := range []string{"POST /in HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", "GET /out HTTP/1.1\r\nHost: x\r\n\r\n"} {
-		var conn net.Conn
-		require.Eventually(t, func() bool {
-			conn, err = net.Dial("tcp", addr)
-			return err == nil
-		}, 10*time.Second, 5*time.Millisecond)
-		defer conn.Close()
-		_, err = fmt.Fprint(conn, request)
+		_, err := fmt.Fprint(dial(t, addr), request)
 		require.NoError(t, err)
 		<-begun
 	}
@@ -428,21 +437,13 @@ func TestServe_ASlowClientDoesNotKeepTheProcess(t *testing.T) {
 
 // TestServe_AConnectionThatIsKeptHasOneMoreRequest sends one on a kept connection to a server that takes no new ones.
 func TestServe_AConnectionThatIsKeptHasOneMoreRequest(t *testing.T) {
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := probe.Addr().String()
-	require.NoError(t, probe.Close())
+	addr := freeAddress(t)
 	e := newEcho(web.Config{})
 	e.GET("/", func(c echo.Context) error { return c.String(200, "here") })
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(web.Config{Addr: addr}, e)(ctx) }()
-	var conn net.Conn
-	require.Eventually(t, func() bool {
-		conn, err = net.Dial("tcp", addr)
-		return err == nil
-	}, 10*time.Second, 5*time.Millisecond)
-	defer conn.Close()
+	conn := dial(t, addr)
 	r := bufio.NewReader(conn)
 	ask := func() (last bool) {
 		_, err := fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -458,7 +459,7 @@ func TestServe_AConnectionThatIsKeptHasOneMoreRequest(t *testing.T) {
 	stop()
 	for !ask() { // none is cut off, and the last one is told that it is
 	}
-	_, err = net.Dial("tcp", addr)
+	_, err := net.Dial("tcp", addr)
 	require.Error(t, err, "new ones are not taken")
 	require.NoError(t, <-served)
 }
