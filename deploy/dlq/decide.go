@@ -21,12 +21,7 @@ type sender interface {
 
 // Redrive hands letters back to their consumers, in the given order, and marks each. told is called for each that is
 // done. It stops at the first error: what was not told may have been handed back all the same, and is still open.
-func Redrive(ctx context.Context, c kafka.Config, letters []*Letter, reason string, told func(*Letter)) error {
-	log, err := topics.Open(c)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
+func Redrive(ctx context.Context, c kafka.Config, log *topics.Log, letters []*Letter, reason string, told func(*Letter)) error {
 	return withProducer(ctx, c, letters, func(p sender) error {
 		return eachPage(ctx, log, letters, func(page []*Letter, contents []*Content) error {
 			return redrive(ctx, p, page, contents, reason, told)

@@ -193,7 +193,7 @@ func TestRedrive_TakesEffectOnceAndAtItsConsumerOnly(t *testing.T) {
 	require.Len(t, chosen, 2)
 	redriveAll := func(letters []*Letter) {
 		t.Helper()
-		require.NoError(t, Redrive(t.Context(), w.conf, letters, "mended", func(l *Letter) { told = append(told, l.Sequence) }))
+		require.NoError(t, Redrive(t.Context(), w.conf, w.log, letters, "mended", func(l *Letter) { told = append(told, l.Sequence) }))
 	}
 	redriveAll(chosen)
 	require.Equal(t, []int64{1, 2}, told)
@@ -232,7 +232,7 @@ func TestRedrive_WhatFailsAgainIsOpenAgain(t *testing.T) {
 	inventory.mend("o-1", false)
 	w.publish("o-1", 1)
 	_, found := w.awaitLetters(Filter{}, 1)
-	require.NoError(t, Redrive(t.Context(), w.conf, found, "", func(*Letter) {}))
+	require.NoError(t, Redrive(t.Context(), w.conf, w.log, found, "", func(*Letter) {}))
 	w.awaitHandled(inventory, 2)
 	require.Eventually(t, func() bool {
 		box, err := Read(t.Context(), w.log)

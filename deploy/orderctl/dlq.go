@@ -284,7 +284,7 @@ func (c *dlqRedriveCmd) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	err = dlq.Redrive(ctx, conf, found, c.Reason, func(l *dlq.Letter) { done = append(done, decidedOf(l, nil)) })
+	err = dlq.Redrive(ctx, conf, log, found, c.Reason, func(l *dlq.Letter) { done = append(done, decidedOf(l, nil)) })
 	return errors.Join(c.tell(t, "redriven", done), err)
 }
 
