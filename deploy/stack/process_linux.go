@@ -17,12 +17,14 @@ func startTime(pid int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The second field is the command in parentheses and may hold anything; the start time is field 22 (proc(5)).
+	// The second field is the command in parentheses and may hold anything; the number of threads
+	// is field 20, the start time field 22 (proc(5)).
 	fields := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:])
 	if len(fields) < 20 {
 		return "", fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields)+2)
 	}
-	if fields[0][0] == 'Z' {
+	// A zombie may be a first thread that has ended before the others, which still have what the process had.
+	if threads := string(fields[17]); fields[0][0] == 'Z' && (threads == "0" || threads == "1") {
 		return "", os.ErrProcessDone
 	}
 	return string(fields[19]), nil
