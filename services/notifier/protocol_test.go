@@ -71,7 +71,10 @@ func TestResume_EveryWayGivesExactlyWhatWasMissed(t *testing.T) {
 		watcher.untilEvents(len(first))
 		cursor := watcher.cursor()
 		watcher.close()
+		witness := n.dial(token, nil)
+		witness.untilType("notifier.subscribed")
 		second := w.history(other, alice)
+		witness.untilEvents(len(second)) // a client is caught up when it is where the notifier is
 		all := slices.Concat(first, second)
 
 		for name, c := range map[string]struct {
