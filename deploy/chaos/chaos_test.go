@@ -44,7 +44,7 @@ func TestChaos(t *testing.T) {
 		duration time.Duration
 		rate     float64 // of Apache Kafka less: its starts need the machine, too
 	}{
-		{stack.KafkaFake, 86, allFaults(), 100 * time.Second, 40},
+		{stack.KafkaFake, 876, allFaults(), 100 * time.Second, 40},
 		{stack.KafkaApache, 2, around, 50 * time.Second, 20},
 		{stack.KafkaCluster, 2, around, 50 * time.Second, 20},
 	} {

@@ -295,12 +295,7 @@ func doBroker(ctx context.Context, b *breaker, i Injection) (func(), error) {
 // primary that has become a secondary, and no other.
 func drawDatabase(d *drawer) {
 	d.every(8*time.Second, 15*time.Second, func(at time.Duration) {
-		hows := []string{"kill", "kill", "term", "pause"}
-		d.offered[stepDown] = true
-		if slices.Contains(d.only, stepDown) { // drawn only where it is asked for, see README.md
-			hows = []string{stepDown}
-		}
-		how := d.one(hows...)
+		how := d.one("kill", "kill", "term", "pause", stepDown)
 		lasts := d.between(0, 3*time.Second)
 		switch how {
 		case "pause":

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -28,7 +29,7 @@ type limits struct {
 	sending        int           // unacknowledged at once
 	idle           int           // lanes that are remembered without an entry
 	linger         time.Duration // how long
-	forgetAfter    int           // failures in a row, when memory is short
+	forgetAfter    int           // failures in a row: then it is doubted, and forgotten when memory is short
 	backoff        func(failures int) time.Duration
 }
 
@@ -52,7 +53,7 @@ type idle struct {
 	since time.Time
 }
 
-// ack is a published entry that is to be removed from its document.
+// ack is an entry of a document: a published one that is to be removed, or one that may have been.
 type ack struct {
 	id, entry string
 	lane      *lane
@@ -147,14 +148,46 @@ func (l *lanes) failed(ln *lane, now time.Time) {
 	l.sending--
 	ln.failures++
 	if ln.failures >= l.limits.forgetAfter && !l.hasRoom() {
-		ln.high = ln.queue[0].Sequence - 1
-		ln.failures = 0
-		l.drop(ln, len(ln.queue))
-		l.rest(ln, now)
+		l.forget(ln, now)
 		return
 	}
 	ln.due = now.Add(l.limits.backoff(ln.failures))
 	heap.Push(&l.waiting, ln)
+}
+
+// forget leaves what ln has to send to the sweep.
+func (l *lanes) forget(ln *lane, now time.Time) {
+	ln.high = ln.queue[0].Sequence - 1
+	ln.failures = 0
+	l.drop(ln, len(ln.queue))
+	l.rest(ln, now)
+}
+
+// doubtful gives, up to limit, the first entries of lanes that keep failing. Somebody else may have published them, or
+// an operator removed them: disown takes away the lanes of those that are stored no longer.
+func (l *lanes) doubtful(limit int) []ack {
+	var some []ack
+	for _, ln := range l.waiting {
+		if len(some) == limit {
+			break
+		}
+		if ln.failures >= l.limits.forgetAfter {
+			some = append(some, ack{id: ln.key.id, entry: ln.queue[0].ID, lane: ln})
+		}
+	}
+	return some
+}
+
+// disown forgets the lane of an entry that is stored no longer, unless it is being sent or has moved on meanwhile. What
+// comes after the entry is stored, and comes back with the sweep.
+func (l *lanes) disown(gone ack, now time.Time) bool {
+	i := slices.Index(l.waiting, gone.lane)
+	if i < 0 || gone.lane.queue[0].ID != gone.entry {
+		return false
+	}
+	heap.Remove(&l.waiting, i)
+	l.forget(gone.lane, now)
+	return true
 }
 
 func (l *lanes) drop(ln *lane, n int) {

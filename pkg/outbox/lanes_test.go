@@ -92,6 +92,24 @@ func (w *world) clear(p *process, isDone bool) {
 	p.lanes.settle(taken, isDone, w.now)
 }
 
+// disown compares what keeps failing with what is stored: another process may have published and cleared it.
+func (w *world) disown(p *process, isLate bool) {
+	doubtful := p.lanes.doubtful(2)
+	var gone []ack
+	for _, d := range doubtful {
+		if !slices.ContainsFunc(w.stored[d.id], func(e Entry) bool { return e.ID == d.entry }) {
+			gone = append(gone, d)
+		}
+	}
+	if isLate { // the answer comes when the lane may be at work again
+		w.now = w.now.Add(10 * time.Second)
+		w.send(p)
+	}
+	for _, d := range gone {
+		p.lanes.disown(d, w.now)
+	}
+}
+
 // check is the promise: the first occurrences of a document's events are in order, without a hole.
 func (w *world) check(t require.TestingT) {
 	for key, sequences := range w.log {
@@ -170,7 +188,8 @@ func TestLanes_KeepTheOrderWhateverHappens(t *testing.T) {
 					w.answer(p, rapid.IntRange(0, len(p.sending)-1).Draw(t, "send"), isWritten, isTold)
 				}
 			},
-			"clear": func(t *rapid.T) { w.clear(some(t), rapid.Bool().Draw(t, "done")) },
+			"clear":  func(t *rapid.T) { w.clear(some(t), rapid.Bool().Draw(t, "done")) },
+			"disown": func(t *rapid.T) { w.disown(some(t), rapid.Bool().Draw(t, "late")) },
 			"later": func(t *rapid.T) {
 				w.now = w.now.Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond)
 				for _, p := range w.processes {
@@ -241,6 +260,38 @@ func TestLanes_ForgetWhatKeepsFailingOnlyWhenMemoryIsShort(t *testing.T) {
 		_, _, ok := l.next(now)
 		require.True(t, ok, "the sweep brings it back")
 	}
+}
+
+func TestLanes_DisownWhatIsStoredNoLonger(t *testing.T) {
+	l := newLanes(limits{entries: 10, bytes: 1 << 20, sending: 10, idle: 10, linger: time.Hour, forgetAfter: 3, backoff: func(int) time.Duration { return time.Second }})
+	now := time.Unix(0, 0)
+	removed := []Entry{{ID: "1", Topic: "x", Sequence: 1}}
+	next := Entry{ID: "2", Topic: "x", Sequence: 2}
+	l.offer("a", append(removed, next))
+	var ln *lane
+	for range 3 {
+		require.Empty(t, l.doubtful(10), "a few failures are the broker's")
+		now = now.Add(time.Second)
+		ln, _, _ = l.next(now)
+		l.failed(ln, now)
+	}
+	doubtful := l.doubtful(10)
+	require.Equal(t, []ack{{id: "a", entry: "1", lane: ln}}, doubtful)
+
+	now = now.Add(time.Second)
+	_, _, ok := l.next(now)
+	require.True(t, ok)
+	require.False(t, l.disown(doubtful[0], now), "while it is sent, its outcome counts")
+	l.failed(ln, now)
+	require.True(t, l.disown(doubtful[0], now))
+	require.Zero(t, l.entries)
+	require.Empty(t, l.waiting)
+	require.False(t, l.disown(doubtful[0], now), "once")
+
+	l.offer("a", []Entry{next})
+	_, e, ok := l.next(now)
+	require.True(t, ok, "what is stored goes on at once")
+	require.Equal(t, "2", e.ID)
 }
 
 func TestLanes_ALateViewRepeatsNothing(t *testing.T) {

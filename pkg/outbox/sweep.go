@@ -58,8 +58,11 @@ func (r *Relay) sweepLoop(ctx context.Context, sweep func(context.Context) error
 
 // sweep goes once through the stored outboxes, page by page, and ends early where there is no room. It begins at a
 // random place, so that relays of several processes do not all repeat the same entries, and a crowd of entries that
-// cannot be published does not hide the others.
+// cannot be published does not hide the others. Before it, what keeps failing is compared with what is stored.
 func (r *Relay) sweep(ctx context.Context) error {
+	if err := r.disown(ctx); err != nil {
+		return err
+	}
 	n, err := r.measure(ctx)
 	if err != nil || n == 0 {
 		return err
@@ -101,6 +104,46 @@ func (r *Relay) sweepRange(ctx context.Context, from, to string) (bool, error) {
 		}
 		from = page[len(page)-1].ID
 	}
+}
+
+// disown stops sending what keeps failing and is stored no longer.
+func (r *Relay) disown(ctx context.Context) error {
+	r.mu.Lock()
+	doubtful := r.lanes.doubtful(r.settings.sweepPage)
+	r.mu.Unlock()
+	if len(doubtful) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
+	defer cancel()
+	ids := make(bson.A, len(doubtful))
+	for i, d := range doubtful {
+		ids[i] = d.id
+	}
+	cursor, err := r.coll.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}},
+		options.Find().SetProjection(bson.D{{Key: "outbox.id", Value: 1}}))
+	if err != nil {
+		return fmt.Errorf("read outboxes: %w", err)
+	}
+	var docs []stored
+	if err := cursor.All(ctx, &docs); err != nil {
+		return fmt.Errorf("read outboxes: %w", err)
+	}
+	left := map[string]bool{}
+	for _, doc := range docs {
+		for _, e := range doc.Outbox {
+			left[e.ID] = true
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range doubtful {
+		if !left[d.entry] && r.lanes.disown(d, time.Now()) {
+			r.log.Warn("an event that keeps failing is stored no longer and is not sent again", "id", d.id, "event_id", d.entry)
+		}
+	}
+	r.gauge()
+	return nil
 }
 
 func (r *Relay) page(ctx context.Context, from, to string) ([]stored, error) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +36,7 @@ func Run(t *testing.T, database func(testing.TB) *mongo.Database, broker func(te
 		"sweeps what did not fit into memory":         overflow,
 		"drains when the broker is back":              brokerBack,
 		"a poison entry blocks only its own order":    poison,
+		"lets go of an entry that was removed":        removed,
 		"waits for acknowledgements when it is ended": drain,
 		"finds stored entries by its index":           index,
 	} {
@@ -310,6 +313,30 @@ func poison(t *testing.T, s *suite) {
 	gate.set(nil)
 	s.drained(t)
 	s.complete(t, 60, 2)
+}
+
+// removed: an operator takes an entry away that could never be published, and what came after it goes on.
+func removed(t *testing.T, s *suite) {
+	var tries atomic.Int64
+	gate := &faulty{Publisher: s.broker, fault: func(m *kafka.Message) fault {
+		if m.Topic == s.broker.Topics[0] && slices.Contains(m.Headers, kafka.Header{Key: "sequence", Value: "1"}) {
+			tries.Add(1)
+			return lost
+		}
+		return none
+	}}
+	c, _ := s.relay(t, gate, eager())
+	s.insert(t, c, 1)
+	_, err := c.Update(t.Context(), "doc-0000", func(d *doc) error { d.change(s.broker.Topics[0]); return nil })
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return tries.Load() > 10 }, patience, 5*time.Millisecond)
+	_, err = s.coll.UpdateOne(t.Context(), bson.D{{Key: "_id", Value: "doc-0000"}},
+		bson.D{{Key: "$pull", Value: bson.D{{Key: "outbox", Value: bson.D{{Key: "topic", Value: s.broker.Topics[0]}, {Key: "sequence", Value: 1}}}}}})
+	require.NoError(t, err)
+	s.drained(t)
+	records := s.broker.Records(t, s.broker.Topics[0])
+	require.Len(t, records, 1)
+	require.Equal(t, "2", records[0].Headers["sequence"])
 }
 
 func drain(t *testing.T, s *suite) {
