@@ -33,6 +33,7 @@ func suite(t *testing.T, kafka string) {
 		{"a cancellation before shipping brings the stock back", cancelInTime},
 		{"a cancellation after dispatch is refused", cancelTooLate},
 		{"a lost parcel is written off, a refused one comes back", parcelFails},
+		{"orderctl changes an address, moves stock, and is a carrier's word", byCommand},
 		{"an idempotency key makes one order, and another body is refused", idempotency},
 		{"one customer cannot read, change, cancel or watch another's order", isolation},
 		{"bad input is refused precisely", refusals},

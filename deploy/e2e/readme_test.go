@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,11 +153,7 @@ func of(line, id string) string { return strings.Replace(line, "ORDER", id, 1) }
 // stock reads a row as an operator.
 func (r *makeRun) stock(sku string) stockRow {
 	r.t.Helper()
-	var all []stockRow
-	require.NoError(r.t, json.Unmarshal([]byte(r.must("bin/orderctl stock list --operator --json")), &all))
-	n := slices.IndexFunc(all, func(s stockRow) bool { return s.SKU == sku })
-	require.GreaterOrEqual(r.t, n, 0, sku)
-	return all[n]
+	return rowOf(r.t, r.must("bin/orderctl stock list --operator --json"), sku)
 }
 
 // times says when the parcel of an order was scheduled, dispatched and delivered.
