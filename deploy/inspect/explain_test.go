@@ -120,9 +120,11 @@ func TestExplain_TellsAllThereIs(t *testing.T) {
 	require.NotEmpty(t, s.Events[5].Unreadable)
 	require.Equal(t, waiting, s.Events[5].Readers["inventory"], "inventory has committed nothing")
 
-	_, err = Explain(t.Context(), b.log, d, "nobody")
-	var missing *NotFoundError
-	require.ErrorAs(t, err, &missing)
+	for _, unknown := range []string{"nobody", "00000000-0000-7000-8000-000000000000", "ffffffff-ffff-7fff-bfff-ffffffffffff"} {
+		_, err = Explain(t.Context(), b.log, d, unknown)
+		var missing *NotFoundError
+		require.ErrorAs(t, err, &missing, "the time in an id may be any")
+	}
 }
 
 func TestPlacedAt_IsInTheID(t *testing.T) {

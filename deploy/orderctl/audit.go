@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 
 	"github.com/orderwire/orderwire/deploy/audit"
-	"github.com/orderwire/orderwire/deploy/internal/topics"
 )
 
 // auditMemory is what the garbage collector is asked to stay within, in bytes.
@@ -42,11 +41,15 @@ func (a *auditCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	if a.Follow {
-		return failure(ctx, t, audit.Follow(ctx, config, func(r *audit.Report) error { return a.print(t, r) }))
+		err := audit.Follow(ctx, config, func(r *audit.Report) error { return a.print(t, r) })
+		if errors.Is(err, audit.ErrViolated) {
+			return exitCode(exitFailed)
+		}
+		return err
 	}
 	report, err := audit.Run(ctx, config)
 	if err != nil {
-		return failure(ctx, t, err)
+		return err
 	}
 	if err := a.print(t, report); err != nil {
 		return err
@@ -75,25 +78,6 @@ func (a *auditCmd) config(t *terminal) (audit.Config, error) {
 		}
 	}
 	return c, nil
-}
-
-// failure tells a part that is away from a check that fails.
-func failure(ctx context.Context, t *terminal, err error) error {
-	var broker *topics.UnreachableError
-	var database *audit.UnreachableError
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, audit.ErrViolated):
-		return exitCode(exitFailed)
-	case ctx.Err() != nil:
-		return err
-	case errors.As(err, &broker), errors.As(err, &database):
-		t.say("orderctl: %v", err)
-		return exitCode(exitUnreachable)
-	default:
-		return err
-	}
 }
 
 func (a *auditCmd) print(t *terminal, r *audit.Report) error {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/orderwire/orderwire/deploy/audit"
 	"github.com/orderwire/orderwire/deploy/internal/documents"
 	"github.com/orderwire/orderwire/deploy/internal/topics"
 	"github.com/orderwire/orderwire/pkg/config"
@@ -81,5 +82,6 @@ func closed(ctx context.Context, t *terminal, d *documents.Databases) {
 func isAway(err error) bool {
 	var broker *topics.UnreachableError
 	var database *documents.UnreachableError
-	return errors.As(err, &broker) || errors.As(err, &database)
+	var audited *audit.UnreachableError
+	return errors.As(err, &broker) || errors.As(err, &database) || errors.As(err, &audited)
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/orderwire/orderwire/deploy/internal/client"
 )
 
 func TestDirect_StackSaysWhereEverythingIsAndFlagsAddToIt(t *testing.T) {
@@ -30,6 +33,14 @@ func TestDirect_ABrokerThatIsAwayIsUnreachableAndNonsenseIsUsage(t *testing.T) {
 		code, out, errOut := orderctl(nil, append(away, "--kafka", "127.0.0.1:1")...)
 		require.Equal(t, exitUnreachable, code, "%s: %s", away, errOut)
 		require.Empty(t, out)
+	}
+	for _, away := range [][]string{{"explain", "o-1"}, {"audit"}} {
+		code, out, errOut := orderctl(nil, append(away, "--json", "--kafka", "127.0.0.1:1", "--mongodb", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100")...)
+		require.Equal(t, exitUnreachable, code, "%s: %s", away, errOut)
+		var told client.Problem
+		require.NoError(t, json.Unmarshal([]byte(out), &told), out)
+		require.Equal(t, "unreachable", told.Code)
+		require.NotEmpty(t, told.Detail)
 	}
 	for _, wrong := range [][]string{
 		{"dlq", "redrive"},

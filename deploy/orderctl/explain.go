@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/orderwire/orderwire/deploy/inspect"
+	"github.com/orderwire/orderwire/deploy/internal/client"
 	"github.com/orderwire/orderwire/deploy/internal/documents"
 	events "github.com/orderwire/orderwire/proto-events"
 )
@@ -31,6 +34,10 @@ func (c *explainCmd) Run(ctx context.Context, t *terminal) error {
 	}
 	defer closed(ctx, t, databases)
 	s, err := inspect.Explain(ctx, log, databases, c.Order)
+	var unknown *inspect.NotFoundError
+	if errors.As(err, &unknown) { // as order show says it
+		return &client.Problem{Status: http.StatusNotFound, Code: "order_not_found", Detail: unknown.Error()}
+	}
 	if err != nil {
 		return err
 	}

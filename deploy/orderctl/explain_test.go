@@ -2,16 +2,48 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/orderwire/orderwire/deploy/dlq"
 	"github.com/orderwire/orderwire/deploy/inspect"
+	"github.com/orderwire/orderwire/deploy/internal/client"
 	"github.com/orderwire/orderwire/deploy/internal/documents"
+	"github.com/orderwire/orderwire/pkg/testbackend"
+	events "github.com/orderwire/orderwire/proto-events"
 )
+
+// Whoever asks for an order that nobody knows is told so as order show does it, whatever time the id has in it.
+func TestExplain_AnOrderThatNobodyKnowsIsNotFound(t *testing.T) {
+	db := testbackend.Mongo(t)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, events.TopicOrders, events.TopicShipping))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	for _, id := range []string{"nobody", "00000000-0000-7000-8000-000000000000"} {
+		args := []string{
+			"explain", id, "--kafka", cluster.ListenAddrs()[0], "--mongodb", os.Getenv("TEST_MONGODB_URI"),
+			"--databases", fmt.Sprintf("order-api=%[1]s,inventory=%[1]s,shipping=%[1]s", db.Name()),
+		}
+		code, out, errOut := orderctl(nil, args...)
+		require.Equal(t, exitRefused, code, errOut)
+		require.Empty(t, out)
+		require.Contains(t, errOut, fmt.Sprintf("knows an order %q", id))
+		code, out, _ = orderctl(nil, append(args, "--json")...)
+		require.Equal(t, exitRefused, code)
+		var told client.Problem
+		require.NoError(t, json.Unmarshal([]byte(out), &told), out)
+		require.Equal(t, http.StatusNotFound, told.Status)
+		require.Equal(t, "order_not_found", told.Code)
+	}
+}
 
 // Whatever is missing of an order, its story is told on one screen.
 func TestPrintStory_IsOneScreen(t *testing.T) {

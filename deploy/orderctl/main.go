@@ -3,7 +3,8 @@
 //
 // Exit codes: 0 done; 1 failed; 2 used wrongly; 3 refused by Orderwire (the problem is printed); 4 Orderwire cannot be
 // reached or cannot answer now; 130 ended by a second Ctrl-C. `backends` exits with the code of the command it ran.
-// With --json a problem is one object on standard output, too, in the place of the result.
+// With --json a problem is one object on standard output, too, in the place of the result, whether Orderwire sent it (3, 4)
+// or cannot be reached (4).
 package main
 
 import (
@@ -65,6 +66,7 @@ type terminal struct {
 	out     io.Writer
 	err     io.Writer
 	json    bool // results are for programs, and so is a refusal
+	printed bool // the result was, to programs
 }
 
 // say tells people about progress, on standard error, so that standard output is for results.
@@ -120,21 +122,34 @@ func (t *terminal) exit(err error) int {
 		return int(told)
 	case errors.As(err, &refused):
 		t.say("orderctl: %v", err)
-		if t.json {
-			_ = json.NewEncoder(t.out).Encode(refused) // whoever cannot be told anything sees the exit code
-		}
+		t.problem(refused)
 		if refused.Status >= http.StatusInternalServerError {
 			return exitUnreachable
 		}
 		return exitRefused
 	case isAway(err):
 		t.say("orderctl: %v", err)
+		t.problem(away(err))
 		return exitUnreachable
 	case errors.As(err, &unreachable):
 		t.say("orderctl: %v (is it running? make run starts it, --gateway or ORDERWIRE_URL says where it is)", err)
+		t.problem(away(err))
 		return exitUnreachable
 	default:
 		t.say("orderctl: %v", err)
 		return exitFailed
 	}
+}
+
+// problem tells programs, where it is they who ask and they have no result. With code 1 there is none: with it commands
+// end by their verdict, and nothing else must be read as such.
+func (t *terminal) problem(p *client.Problem) {
+	if t.json && !t.printed {
+		_ = json.NewEncoder(t.out).Encode(p) // whoever cannot be told anything sees the exit code
+	}
+}
+
+// away is the problem where there was nobody to send one.
+func away(err error) *client.Problem {
+	return &client.Problem{Status: http.StatusServiceUnavailable, Code: "unreachable", Detail: err.Error()}
 }

@@ -10,6 +10,7 @@ import (
 
 // printJSON prints a value for programs.
 func (t *terminal) printJSON(v any) error {
+	t.printed = true
 	out := json.NewEncoder(t.out)
 	out.SetIndent("", "  ")
 	out.SetEscapeHTML(false)

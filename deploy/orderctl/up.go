@@ -30,6 +30,7 @@ type upCmd struct {
 // Run starts the stack and keeps it until it is told to end: by SIGINT, SIGTERM or, with --ephemeral, the end of
 // standard input. A second signal kills what is left.
 func (u *upCmd) Run(ctx context.Context, t *terminal) error {
+	t.json = false // whoever waits for the line of a stack that is ready must not take a problem for it
 	if u.Bin == "" {
 		self, err := os.Executable()
 		if err != nil {

@@ -10,10 +10,11 @@ import (
 )
 
 // After asks for the bounds of the named topics, each partition beginning at its first record that is not older than
-// from. A topic that does not exist is left out, and the zero time asks for all.
+// from. A topic that does not exist is left out, and a time up to 1970 asks for all: no record is older, and what Kafka
+// takes for a time below zero is no time (ListOffsets: -1 is the end, -2 the beginning, others are refused).
 func (l *Log) After(ctx context.Context, from time.Time, topics ...string) (Bounds, error) {
 	bounds, err := l.Bounds(ctx, topics...)
-	if err != nil || from.IsZero() {
+	if err != nil || from.UnixMilli() <= 0 {
 		return bounds, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)

@@ -76,6 +76,27 @@ func TestRead_HandsOutARangeOfOnePartitionDecoded(t *testing.T) {
 		func(*topics.Record) error { return topics.ErrStop }))
 }
 
+func TestAfter_ATimeThatNoRecordHasAsksForAll(t *testing.T) {
+	log, producer := broker(t)
+	for n := range 3 {
+		require.NoError(t, producer.ProduceSync(t.Context(), created(t, fmt.Sprintf("o-%d", n))).FirstErr())
+	}
+	for name, c := range map[string]struct {
+		from  time.Time
+		start int64
+	}{
+		"none":            {time.Time{}, 0},
+		"just before it":  {time.UnixMilli(-1), 0}, // the end, to Kafka
+		"a minute before": {time.Unix(-60, 0), 0},
+		"the first one":   {time.UnixMilli(0), 0},
+		"the future":      {time.Now().Add(time.Hour), 3},
+	} {
+		bounds, err := log.After(t.Context(), c.from, events.TopicOrders)
+		require.NoError(t, err, name)
+		require.Equal(t, topics.Range{Start: c.start, End: 3}, bounds[events.TopicOrders][1], name)
+	}
+}
+
 // Nobody's transaction keeps a reader waiting: neither its marker at the end nor what it has not decided on yet.
 func TestRead_EndsAtTheMarkerOfATransaction(t *testing.T) {
 	for name, c := range map[string]struct {
