@@ -185,6 +185,9 @@ func run(ctx context.Context, c Config, w *window) (report *Report, err error) {
 		return nil, err
 	}
 	a.skipped()
+	if a.found.moving.Violations > 0 {
+		a.found.Moving = &a.found.moving
+	}
 	if w != nil {
 		w.since = ends
 	}
@@ -237,6 +240,12 @@ func (a *auditor) documents(ctx context.Context) (disconnect func(), err error) 
 
 	reserved := sums{}
 	shipments, err := scanAll(ctx, a, a.shipments, func(s *storedShipment) error {
+		if s.onItsWay() {
+			a.found.moving.Parcels++
+			if s.Due.After(a.found.moving.Due) {
+				a.found.moving.Due = s.Due
+			}
+		}
 		d := s.document()
 		return a.kept.put(&entry{Shipment: &d})
 	})
@@ -331,7 +340,7 @@ func (a *auditor) lag(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				a.found.check("I8", !waits, func() Violation {
+				a.found.checkAtRest("I8", !waits, func() Violation {
 					return Violation{Topic: topic, Partition: &p, Offset: &at, Detail: fmt.Sprintf("%s has read up to here, %d records wait", g.name, r.End-at)}
 				})
 			}

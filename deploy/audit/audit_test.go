@@ -229,7 +229,7 @@ func TestAudit_FindsWhatIsPlanted(t *testing.T) {
 			config := w.store(t)
 			for _, quiesced := range []bool{true, false} {
 				config.Quiesced, config.Accepted = quiesced, strings.NewReader(strings.Join(w.accepted, "\n"))
-				_, violated := run(t, config)
+				report, violated := run(t, config)
 				if !quiesced && !c.live {
 					require.NotContains(t, violated, "I8")
 					continue
@@ -242,6 +242,10 @@ func TestAudit_FindsWhatIsPlanted(t *testing.T) {
 					}
 				}
 				require.NotNil(t, found, "%s is not among %v", c.says, violated)
+				require.Equal(t, !c.live, found.Moving, "a live audit leaves out what only holds at rest, and that alone")
+				if found.Moving {
+					require.NotNil(t, report.Moving)
+				}
 				if c.topic == "" {
 					require.True(t, found.Document != "" || found.Order != "", "where it is")
 					continue
@@ -256,6 +260,34 @@ func TestAudit_FindsWhatIsPlanted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A quiesced audit of what still moves says how much of what it finds may be only that.
+func TestAudit_CountsWhatIsNotAtRest(t *testing.T) {
+	w := well(t)
+	c := w.store(t)
+	c.Quiesced = true
+	report, _ := run(t, c)
+	require.Nil(t, report.Moving)
+
+	w = well(t)
+	w.order["status"] = "pending"
+	w.order["outbox"] = bson.A{bson.M{"id": "e", "topic": events.TopicOrders, "sequence": int64(3)}}
+	w.stock["available"] = int64(7)
+	w.shipment["due"] = noon
+	w.accepted = []string{"o-9"}
+	c = w.store(t)
+	c.Quiesced = true
+	report, violated := run(t, c)
+	require.Equal(t, &audit.Moving{Violations: 3, Orders: 1, Parcels: 1, Due: noon}, report.Moving, "%v", violated)
+	require.False(t, report.Holds())
+
+	w = well(t)
+	w.order["status"], w.shipment["due"] = "pending", time.Time{} // the carrier never acts
+	c = w.store(t)
+	c.Quiesced = true
+	report, _ = run(t, c)
+	require.Zero(t, report.Moving.Parcels)
 }
 
 func TestAudit_SaysWhatIsAway(t *testing.T) {

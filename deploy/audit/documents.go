@@ -115,6 +115,7 @@ type (
 		AddressRefused    bool          `bson:"addressRefused"`
 		CancelRefused     bool          `bson:"cancelRefused"`
 		FailureReason     string        `bson:"failureReason"`
+		Due               time.Time     `bson:"due"`
 	}
 )
 
@@ -267,6 +268,13 @@ func (s *storedShipment) document() shipmentDocument {
 		Status: shipmentStatuses[s.Status], Failure: failureReasons[s.FailureReason], Revision: s.AddressRevision,
 		Refused: s.AddressRefused, CancelRefused: s.CancelRefused,
 	}}
+}
+
+// onItsWay tells whether the simulated carrier will act on it: it is told when (a zero or the epoch is never), and the
+// parcel has not ended.
+func (s *storedShipment) onItsWay() bool {
+	status := shipmentStatuses[s.Status]
+	return s.Due.Unix() > 0 && (status == scheduled || status == dispatched)
 }
 
 // lean leaves out of a document what is large and not audited.

@@ -33,12 +33,16 @@ func (r *reading) close(ctx context.Context) error {
 		if d.shipment == nil && d.spoken(fromShipping) {
 			noShipment = append(noShipment, id)
 		}
+		moving := r.found.moving.Violations
 		r.lost(id, d)
 		r.told(id, d)
 		r.exclusive(id, d)
 		if r.config.Quiesced {
 			r.drained(id, d)
 			r.equal(id, d)
+		}
+		if r.found.moving.Violations > moving {
+			r.found.moving.Orders++
 		}
 		if r.window != nil {
 			r.window.remember(id, d)
@@ -84,11 +88,11 @@ func (r *reading) lost(id string, d *dossier) {
 	if !r.config.Quiesced || d.order == nil {
 		return
 	}
-	r.found.check("I1", d.reservation != nil || d.letters[1], func() Violation {
+	r.found.checkAtRest("I1", d.reservation != nil || d.letters[1], func() Violation {
 		return Violation{Order: id, Document: r.name(r.reservations, id), Detail: "the order never came to inventory: no reservation"}
 	})
 	if v := d.reservation; v != nil && v.Facts.Asked {
-		r.found.check("I1", d.shipment != nil || d.letters[2], func() Violation {
+		r.found.checkAtRest("I1", d.shipment != nil || d.letters[2], func() Violation {
 			return Violation{Order: id, Document: r.name(r.shipments, id), Detail: "the order never came to shipping: no shipment"}
 		})
 	}
@@ -147,7 +151,7 @@ func (r *reading) given(id string, d *dossier, document string, of int, e *Envel
 		})
 	}
 	if r.config.Quiesced && own >= 0 {
-		r.found.check("I3", s.last <= own || s.base == 0, func() Violation {
+		r.found.checkAtRest("I3", s.last <= own || s.base == 0, func() Violation {
 			return Violation{Order: id, Topic: topic, Partition: &d.home, Document: document, Detail: fmt.Sprintf("the log has event %d of it, the document has given out %d only", s.last, own)}
 		})
 	}
@@ -182,7 +186,7 @@ func (r *reading) exclusive(id string, d *dossier) {
 // drained is I8 of one order: nothing waits to be sent, and it waits for no service.
 func (r *reading) drained(id string, d *dossier) {
 	empty := func(c *mongo.Collection, e *Envelope) {
-		r.found.check("I8", len(e.Pending) == 0, func() Violation {
+		r.found.checkAtRest("I8", len(e.Pending) == 0, func() Violation {
 			return Violation{Order: id, Document: r.name(c, id), Detail: fmt.Sprintf("%d events wait in its outbox", len(e.Pending))}
 		})
 	}
@@ -190,7 +194,7 @@ func (r *reading) drained(id string, d *dossier) {
 		empty(r.orders, &d.order.Envelope)
 		status := d.order.Facts.Status
 		stuck := status == eventspb.OrderStatus_ORDER_STATUS_PENDING || status == eventspb.OrderStatus_ORDER_STATUS_CANCELLING
-		r.found.check("I8", !stuck || d.hasLetters(), func() Violation {
+		r.found.checkAtRest("I8", !stuck || d.hasLetters(), func() Violation {
 			return Violation{Order: id, Document: r.name(r.orders, id), Detail: "it is " + events.Word(status) + " and nobody is at work on it"}
 		})
 	}
@@ -211,7 +215,7 @@ func (r *reading) equal(id string, d *dossier) {
 		return
 	}
 	agree := func(document string, diff differences) {
-		r.found.check("I8", len(diff) == 0, func() Violation {
+		r.found.checkAtRest("I8", len(diff) == 0, func() Violation {
 			return Violation{Order: id, Document: document, Detail: "the databases differ: " + strings.Join(diff, ", ")}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // maxListed is how many violations of an invariant are listed where not all are wanted; all are counted.
@@ -20,6 +21,17 @@ type Report struct {
 	Malformed   int          `json:"malformed"`   // records of a known type that cannot be read
 	Truncated   int          `json:"truncated"`   // partitions whose start retention has taken
 	Invariants  []*Invariant `json:"invariants"`
+	// Moving is there where a quiesced audit finds violated what only holds at rest.
+	Moving *Moving `json:"moving,omitempty"`
+}
+
+// Moving is about what only holds where nothing moves. Where it does not, one audit cannot tell a system that is about to
+// come to rest from one that never will: a later one can.
+type Moving struct {
+	Violations int       `json:"violations"`   // of all of them, those that a system at rest has none of
+	Orders     int       `json:"orders"`       // that have one
+	Parcels    int       `json:"parcels"`      // that the simulated carrier acts on by itself
+	Due        time.Time `json:"due,omitzero"` // when it does the last of that, as far as it is set
 }
 
 // Invariant is one promise, how often it was checked and where it is broken.
@@ -43,6 +55,7 @@ type Violation struct {
 	Offset    *int64 `json:"offset,omitempty"`
 	Document  string `json:"document,omitempty"` // database.collection/_id
 	Detail    string `json:"detail"`
+	Moving    bool   `json:"moving,omitempty"` // see the report's
 }
 
 func (v Violation) String() string {
@@ -83,8 +96,9 @@ var invariants = []struct{ id, says string }{
 // findings collects what an audit finds.
 type findings struct {
 	Report
-	by   map[string]*Invariant
-	most int // of an invariant's violations are listed
+	by     map[string]*Invariant
+	most   int // of an invariant's violations are listed
+	moving Moving
 }
 
 func newFindings(mode string, most int) *findings {
@@ -111,6 +125,18 @@ func (f *findings) check(id string, holds bool, v func() Violation) {
 		return
 	}
 	i.Violations = append(i.Violations, v())
+}
+
+// checkAtRest is check for what only holds where nothing moves.
+func (f *findings) checkAtRest(id string, holds bool, v func() Violation) {
+	f.check(id, holds, func() Violation {
+		moving := v()
+		moving.Moving = true
+		return moving
+	})
+	if !holds {
+		f.moving.Violations++
+	}
 }
 
 // at starts a violation that a record shows.

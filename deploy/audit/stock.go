@@ -76,13 +76,13 @@ func (a *auditor) stock(ctx context.Context, db *mongo.Database, reserved sums) 
 			return nil
 		}
 		total := row.Available + row.Reserved + row.Shipped + row.WrittenOff
-		a.found.check("I2", total == adjusted[row.SKU], wrong("available, reserved, shipped and written off are %d together, all adjustments %d", total, adjusted[row.SKU]))
+		a.found.checkAtRest("I2", total == adjusted[row.SKU], wrong("available, reserved, shipped and written off are %d together, all adjustments %d", total, adjusted[row.SKU]))
 		must := reserved.of(row.SKU)
 		for _, c := range []struct {
 			name     string
 			is, must int64
 		}{{"reserved", row.Reserved, must.Reserved}, {"shipped", row.Shipped, must.Shipped}, {"writtenOff", row.WrittenOff, must.WrittenOff}} {
-			a.found.check("I2", c.is == c.must, wrong("%s is %d, the reservations hold %d", c.name, c.is, c.must))
+			a.found.checkAtRest("I2", c.is == c.must, wrong("%s is %d, the reservations hold %d", c.name, c.is, c.must))
 		}
 		delete(reserved, row.SKU)
 		delete(adjusted, row.SKU)
@@ -93,12 +93,12 @@ func (a *auditor) stock(ctx context.Context, db *mongo.Database, reserved sums) 
 	}
 	for _, sku := range slices.Sorted(maps.Keys(reserved)) {
 		l := reserved[sku]
-		a.found.check("I2", l.Reserved+l.Shipped+l.WrittenOff == 0, func() Violation {
+		a.found.checkAtRest("I2", l.Reserved+l.Shipped+l.WrittenOff == 0, func() Violation {
 			return Violation{Document: nameOf(rows) + "/" + sku, Detail: "reservations hold goods that have no stock row"}
 		})
 	}
 	for _, sku := range slices.Sorted(maps.Keys(adjusted)) {
-		a.found.check("I2", false, func() Violation {
+		a.found.checkAtRest("I2", false, func() Violation {
 			return Violation{Document: nameOf(rows) + "/" + sku, Detail: "adjustments were made and there is no stock row"}
 		})
 	}

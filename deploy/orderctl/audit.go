@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/orderwire/orderwire/deploy/audit"
 )
@@ -105,11 +106,38 @@ func (a *auditCmd) print(t *terminal, r *audit.Report) error {
 	}
 	for _, i := range r.Invariants {
 		for _, v := range i.Violations {
-			fmt.Fprintf(t.out, "%s: %s\n", i.ID, v)
+			mark := ""
+			if v.Moving {
+				mark = " (not at rest)"
+			}
+			fmt.Fprintf(t.out, "%s%s: %s\n", i.ID, mark, v)
 		}
 		if i.LeftOut > 0 {
 			fmt.Fprintf(t.out, "%s: and %d more (--all lists them)\n", i.ID, i.LeftOut)
 		}
 	}
+	if r.Moving != nil {
+		fmt.Fprintln(t.out, "\n"+restless(r))
+	}
 	return nil
+}
+
+// restless says what is behind violations of what only holds at rest, and when to look again.
+func restless(r *audit.Report) string {
+	total := 0
+	for _, i := range r.Invariants {
+		total += i.Total
+	}
+	m := r.Moving
+	again := "What waits is taken in within seconds: audit again then."
+	if m.Parcels > 0 {
+		again = fmt.Sprintf("The simulated carrier has %d parcels to act on, so far until %s; with make run each is delivered a minute after its order: audit again then.",
+			m.Parcels, m.Due.Local().Format(time.TimeOnly))
+	}
+	text := fmt.Sprintf("%d orders are not at rest yet, and %d of the %d violations are of what only holds at rest. %s What is still violated is real.",
+		m.Orders, m.Violations, total, again)
+	if others := total - m.Violations; others > 0 {
+		text += fmt.Sprintf(" The other %d are real now.", others)
+	}
+	return text
 }

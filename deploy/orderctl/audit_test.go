@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -58,4 +59,37 @@ func TestAudit_SaysHowManyViolationsItLeavesOut(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, (&auditCmd{}).print(&terminal{out: &out}, report))
 	require.Contains(t, out.String(), "I2: one\nI2: and 2 more (--all lists them)\n")
+}
+
+// Right after a load a red audit is no news: it says so, and apart from that what is wrong at any time.
+func TestAudit_SaysWhatMayOnlyBeThatThingsStillMove(t *testing.T) {
+	report := &audit.Report{
+		Invariants: []*audit.Invariant{
+			{ID: "I3", Total: 2, Violations: []audit.Violation{{Detail: "lost"}}},
+			{ID: "I8", Total: 3, Violations: []audit.Violation{{Detail: "waits", Moving: true}}},
+		},
+		Moving: &audit.Moving{Violations: 3, Orders: 2},
+	}
+	says := func() string {
+		t.Helper()
+		var out bytes.Buffer
+		require.NoError(t, (&auditCmd{}).print(&terminal{out: &out}, report))
+		return out.String()
+	}
+	out := says()
+	require.Contains(t, out, "I3: lost\n")
+	require.Contains(t, out, "I8 (not at rest): waits\n")
+	require.Contains(t, out, "2 orders are not at rest yet, and 3 of the 5 violations")
+	require.Contains(t, out, "within seconds")
+	require.Contains(t, out, "The other 2 are real now.")
+
+	report.Moving.Parcels, report.Moving.Due = 7, time.Date(2026, 11, 25, 12, 3, 20, 0, time.Local)
+	report.Invariants[0].Total = 0
+	out = says()
+	require.Contains(t, out, "7 parcels to act on, so far until 12:03:20")
+	require.NotContains(t, out, "within seconds")
+	require.NotContains(t, out, "real now")
+
+	report.Moving = nil
+	require.NotContains(t, says(), "not at rest yet")
 }
