@@ -229,7 +229,11 @@ type sendFunc func(typ, source, cursor, sequence, status string)
 
 // pushes is a notifier whose connections get what play sends, and last for as long as the client wants where it says so.
 func (o *orderwire) pushes(play func(query url.Values, send sendFunc) (stays bool)) {
-	o.mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) {
+	pushes(o.mux, play)
+}
+
+func pushes(mux *http.ServeMux, play func(query url.Values, send sendFunc) (stays bool)) {
+	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"cloudevents.json"}})
 		if err != nil {
 			return
@@ -276,6 +280,34 @@ func TestOrderWatch_ComesBackAfterItsCursorDropsRepeatsAndEndsWithTheOrder(t *te
 	require.Contains(t, out, "delivered")
 	require.Contains(t, errOut, "connection lost")
 	require.Equal(t, 1, strings.Count(errOut, "watching order o-1, waiting for events"), errOut)
+}
+
+func TestOrderWatch_TellsOnceThatTheServerIsAwayAndOnceThatItIsBack(t *testing.T) {
+	o := newOrderwire(t)
+	o.answer("GET /v1/orders/{id}", 200, strings.Replace(anOrder, "rejected", "shipped", 1))
+	var asked atomic.Int64
+	live := http.NewServeMux()
+	o.mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) {
+		if n := asked.Add(1); n > 1 && n < 5 {
+			http.Error(w, "the notifier is away", http.StatusBadGateway)
+			return
+		}
+		live.ServeHTTP(w, r)
+	})
+	pushes(live, func(_ url.Values, send sendFunc) (stays bool) {
+		send("notifier.subscribed", "notifier", "c0", "", "")
+		comesBack := asked.Load() > 1
+		if comesBack {
+			send("order-updated", "order-api", "c1", "0000000002", "delivered")
+		}
+		return comesBack
+	})
+	code, _, errOut := o.orderctl("order", "watch", "o-1")
+	require.Equal(t, 0, code, errOut)
+	require.EqualValues(t, 5, asked.Load())
+	for _, once := range []string{"watching order o-1", "connection lost", "connected again"} {
+		require.Equal(t, 1, strings.Count(errOut, once), errOut)
+	}
 }
 
 func TestOrderWatch_TypesSayWhatIsShownAndTheOrderSaysWhenItEnds(t *testing.T) {

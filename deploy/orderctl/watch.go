@@ -64,11 +64,25 @@ func (c *orderWatchCmd) Run(ctx context.Context, t *terminal) error {
 	if c.After != "" {
 		query.Set("after", c.After)
 	}
+	var watching, away bool
 	follow := client.Stream{
 		API: api, Query: query,
-		Connected: sync.OnceFunc(func() { t.say("watching %s, waiting for events (Ctrl-C ends it)", what) }),
-		Lost:      func(err error) { t.say("connection lost, coming back: %v", err) },
-		Handle:    w.handle,
+		Connected: func() {
+			switch {
+			case !watching:
+				t.say("watching %s, waiting for events (Ctrl-C ends it)", what)
+			case away:
+				t.say("connected again")
+			}
+			watching, away = true, false
+		},
+		Lost: func(err error) {
+			if !away { // the attempts that follow are no news
+				t.say("connection lost, coming back: %v", err)
+			}
+			away = true
+		},
+		Handle: w.handle,
 	}
 	err = follow.Run(ctx)
 	if errors.Is(err, context.Canceled) {
