@@ -92,6 +92,7 @@ func run(args, environ []string, in io.Reader, out, errOut io.Writer) int {
 	}
 	if err != nil {
 		t.say("orderctl: %v", err)
+		t.commandsOf(err)
 		return exitUsage
 	}
 	for _, f := range parsed.Flags() {
@@ -103,6 +104,21 @@ func run(args, environ []string, in io.Reader, out, errOut io.Writer) int {
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return t.exit(parsed.Run())
+}
+
+// commandsOf lists what could have stood where a command line went wrong; a command without others under it has its --help.
+func (t *terminal) commandsOf(err error) {
+	var wrong *kong.ParseError
+	if !errors.As(err, &wrong) {
+		return
+	}
+	at := wrong.Context.Selected()
+	if at == nil {
+		at = wrong.Context.Model.Node
+	}
+	for _, c := range at.Children {
+		t.say("  %-9s %s", c.Name, c.Help)
+	}
 }
 
 // interruptible gives a context that the next SIGINT or SIGTERM ends.
@@ -128,11 +144,11 @@ func (t *terminal) exit(err error) int {
 		}
 		return exitRefused
 	case isAway(err):
-		t.say("orderctl: %v", err)
+		t.say("orderctl: is `make run` running? --kafka, --mongodb and --stack say where else to look\n  %v", err)
 		t.problem(away(err))
 		return exitUnreachable
 	case errors.As(err, &unreachable):
-		t.say("orderctl: %v (is it running? make run starts it, --gateway or ORDERWIRE_URL says where it is)", err)
+		t.say("orderctl: is `make run` running? --gateway or ORDERWIRE_URL says where else to look\n  %v", err)
 		t.problem(away(err))
 		return exitUnreachable
 	default:

@@ -94,13 +94,18 @@ func TestExitCodesSayWhatWentWrong(t *testing.T) {
 	require.Empty(t, out)
 	require.Contains(t, errOut, "422 invalid: no such product\n  /items/0/sku: unknown")
 
+	o.answer("POST /v1/orders/{id}/cancel", 422, `{"status":422,"code":"sku","detail":"/items/0/sku: unknown; /note: long",
+		"errors":[{"pointer":"/items/0/sku","detail":"unknown"},{"pointer":"/note","detail":"long"}]}`)
+	_, _, errOut = o.orderctl("order", "cancel", "o-1")
+	require.Equal(t, "orderctl: 422 sku: /items/0/sku: unknown; /note: long\n", errOut, "each sentence once")
+
 	code, _, errOut = o.orderctl("order", "show", "o-1")
 	require.Equal(t, exitUnreachable, code)
 	require.Contains(t, errOut, "order-api is not there")
 
 	code, _, errOut = orderctl(nil, "order", "list", "--gateway", "http://127.0.0.1:1")
 	require.Equal(t, exitUnreachable, code)
-	require.Contains(t, errOut, "make run starts it")
+	require.Regexp(t, "^orderctl: is `make run` running\\?.*\n  .*127.0.0.1:1", errOut, "the hint comes first")
 
 	code, out, errOut = o.orderctl("order", "place", "nope=2", "--json")
 	require.Equal(t, exitRefused, code)
@@ -119,6 +124,14 @@ func TestExitCodesSayWhatWentWrong(t *testing.T) {
 		require.Equal(t, exitUsage, code, wrong)
 		require.NotEmpty(t, errOut, wrong)
 	}
+
+	_, _, errOut = orderctl(nil, "order", "bogus")
+	for _, command := range []string{"place", "show", "list", "change", "cancel", "watch"} {
+		require.Regexp(t, `(?m)^  `+command+` +[A-Z]`, errOut)
+	}
+	require.NotContains(t, errOut, "  up ")
+	_, _, errOut = orderctl(nil, "bogus")
+	require.Regexp(t, `(?m)^  up +[A-Z]`, errOut)
 
 	code, out, _ = orderctl(nil)
 	require.Equal(t, 0, code)

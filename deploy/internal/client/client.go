@@ -34,7 +34,9 @@ func (p *Problem) Error() string {
 		b.WriteString(": " + p.Detail)
 	}
 	for _, e := range p.Errors {
-		fmt.Fprintf(&b, "\n  %s: %s", e.Pointer, e.Detail)
+		if line := e.Pointer + ": " + e.Detail; !strings.Contains(p.Detail, line) { // order-api's detail has them all
+			b.WriteString("\n  " + line)
+		}
 	}
 	return b.String()
 }
