@@ -17,11 +17,14 @@ help: ## print this
 run: check build ## build and start everything here, with the page on http://127.0.0.1:8080
 	@exec bin/orderctl up
 
+PROGRAMS := $(addprefix services/,$(SERVICES)) deploy/orderctl
+
 .PHONY: build
-build: page ## build the services, orderctl and the page into bin/
-	@echo "building the services into bin/ (the first time takes a minute or two)"
+build: CHECK = build
+build: check page ## build the services, orderctl and the page into bin/
+	@[ -e bin/order-api ] || echo "building for the first time: a minute or two, most of it for what all programs have in common"
 	@mkdir -p bin
-	@go build -o bin/ $(addprefix ./services/,$(SERVICES)) ./deploy/orderctl
+	@n=0; for p in $(PROGRAMS); do n=$$((n + 1)); echo "building $$p ($$n of $(words $(PROGRAMS)))"; go build -o bin/ ./$$p || exit 1; done
 
 # The page is built when a source is newer than what orderctl embeds.
 .PHONY: page
@@ -108,17 +111,18 @@ tidy: ## tidy every go.mod, those first that others stand on
 ##@ Prepare
 
 .PHONY: mongodb
-mongodb: bin/orderctl ## build the fast local database once (SecantusDB; about 5 minutes, needs Rust)
-	@deploy/check.sh mongodb
+mongodb: CHECK = mongodb
+mongodb: check bin/orderctl ## build the fast local database once (SecantusDB; about 5 minutes, needs Rust)
 	@bin/orderctl prepare mongodb
 
 .PHONY: kafka
-kafka: bin/orderctl ## fetch Apache Kafka once (needs Java 17 and Maven)
-	@deploy/check.sh kafka
+kafka: CHECK = kafka
+kafka: check bin/orderctl ## fetch Apache Kafka once (needs Java 17 and Maven)
 	@bin/orderctl prepare kafka
 
 .PHONY: caddy
-caddy: bin/orderctl ## build Caddy once, the gateway of the compose file, for its tests (about 3 minutes)
+caddy: CHECK = caddy
+caddy: check bin/orderctl ## build Caddy once, the gateway of the compose file, for its tests (about 3 minutes)
 	@bin/orderctl prepare caddy
 
 # Go's own cache knows what is new.

@@ -1,6 +1,6 @@
 #!/bin/sh
-# check.sh WHAT: names everything that WHAT (run, test, mongodb or kafka) needs and that is not on this machine, in one
-# message. What test means, and bench and chaos with it, builds a database by itself where that can be done.
+# check.sh WHAT: names everything that WHAT (run, test, build, mongodb, kafka or caddy) needs and that is not on this
+# machine, in one message. What test means, and bench and chaos with it, builds a database by itself where that can be done.
 set -u
 
 missing=
@@ -86,12 +86,24 @@ check_rust() {
 
 case "${1:-}" in
 run | test) check_go; check_node; check_database "$1" ;;
+build) check_go; check_node ;;
 mongodb) check_go; check_rust ;;
 kafka) check_go; check_java ;;
-*) echo "usage: check.sh run|test|mongodb|kafka" >&2; exit 2 ;;
+caddy) check_go ;;
+*) echo "usage: check.sh run|test|build|mongodb|kafka|caddy" >&2; exit 2 ;;
 esac
 
 if [ -n "$missing" ]; then
 	echo "Orderwire needs what is missing here:$missing" >&2
 	exit 1
+fi
+
+# Ports that are taken are told before the slow steps. Who runs already, or has left something behind, has them: that is
+# orderctl's to tell, and to mend.
+if [ "$1" = run ] && ! [ -e .orderwire/processes.json ]; then
+	taken=$(cd "${0%/*}" && go run ./internal/ports/check) || exit 1
+	if [ -n "$taken" ]; then
+		echo "$taken" >&2
+		exit 1
+	fi
 fi

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,6 +15,11 @@ import (
 // check runs check.sh where nothing but the given tools exists: each one prints what it is mapped to.
 func check(t *testing.T, what string, tools map[string]string, environ ...string) (string, error) {
 	t.Helper()
+	return checkIn(t, t.TempDir(), what, tools, environ...)
+}
+
+func checkIn(t *testing.T, dir, what string, tools map[string]string, environ ...string) (string, error) {
+	t.Helper()
 	bin := t.TempDir()
 	for _, name := range []string{"sh", "sed", "sort", "head"} {
 		path, err := exec.LookPath(name)
@@ -21,9 +27,14 @@ func check(t *testing.T, what string, tools map[string]string, environ ...string
 		require.NoError(t, os.Symlink(path, filepath.Join(bin, name)))
 	}
 	for name, prints := range tools {
-		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho '"+prints+"'\n"), 0o755))
+		// What go is asked to run prints what the environment says.
+		script := "#!/bin/sh\nif [ \"$1\" = run ]; then echo \"$RUN_PRINTS\"; else echo '" + prints + "'; fi\n"
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755))
 	}
-	cmd := exec.CommandContext(t.Context(), "./check.sh", what)
+	script, err := filepath.Abs("check.sh")
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), script, what)
+	cmd.Dir = dir
 	cmd.Env = append([]string{"PATH=" + bin, "HOME=" + t.TempDir()}, environ...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -41,11 +52,35 @@ func TestCheck_NamesAllThatIsMissingAtOnce(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out, "Java 17")
 	require.Contains(t, out, "Maven")
+
+	for _, what := range []string{"build", "mongodb", "kafka", "caddy"} {
+		out, err = check(t, what, nil)
+		require.Error(t, err, what)
+		require.Contains(t, out, "Go 1.26 or newer", what)
+	}
+}
+
+// Before anything is built; but a stack that runs has the ports itself, and so has what a crashed one has left.
+func TestCheck_PortsThatAreTakenAreToldBeforeTheSlowSteps(t *testing.T) {
+	tools := map[string]string{"go": "go1.26.8", "node": "v22.1.0", "npm": "10", "mongod": "db version v8.0.4"}
+	const taken = "RUN_PRINTS=port 8080 is taken"
+	out, err := check(t, "run", tools, taken)
+	require.Error(t, err)
+	require.Equal(t, "port 8080 is taken\n", out)
+	for _, what := range []string{"test", "build"} {
+		out, err = check(t, what, tools, taken)
+		require.NoError(t, err, out)
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, ".orderwire"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".orderwire", "processes.json"), nil, 0o600))
+	out, err = checkIn(t, dir, "run", tools, taken)
+	require.NoError(t, err, out)
 }
 
 func TestCheck_ComparesVersions(t *testing.T) {
 	enough := map[string]string{"go": "go1.26.8", "node": "v20.19.0", "npm": "10", "mongod": "db version v8.0.4", "java": `openjdk version "17.0.15"`, "mvn": ""}
-	for _, what := range []string{"run", "test", "kafka", "mongodb"} {
+	for _, what := range []string{"run", "test", "build", "kafka", "mongodb", "caddy"} {
 		out, err := check(t, what, enough)
 		require.NoError(t, err, out)
 		require.Empty(t, out)
@@ -98,9 +133,15 @@ func TestCheck_AMongodThatIsTooOldIsNoMatterWhereADatabaseIsNamed(t *testing.T) 
 
 // The Makefile asks for what each of its targets needs.
 func TestMakefile_ChecksWhatATargetNeeds(t *testing.T) {
-	for target, what := range map[string]string{"run": "run", "test": "test", "bench": "test", "chaos": "test", "soak": "test"} {
+	for target, what := range map[string]string{
+		"run": "run", "test": "test", "bench": "test", "chaos": "test", "soak": "test",
+		"build": "build", "mongodb": "mongodb", "kafka": "kafka", "caddy": "caddy",
+	} {
 		out, err := exec.CommandContext(t.Context(), "make", "-n", "-C", "..", target).CombinedOutput()
 		require.NoError(t, err, string(out))
-		require.Contains(t, string(out), "deploy/check.sh "+what+"\n", target)
+		before, _, found := strings.Cut(string(out), "deploy/check.sh "+what+"\n")
+		require.True(t, found, "%s:\n%s", target, out)
+		require.NotContains(t, before, "go ", "%s checks before it builds", target)
+		require.NotContains(t, before, "npm ", target)
 	}
 }

@@ -166,7 +166,7 @@ func describe(s *stack.Stack, token string) description {
 
 // greet shows people where everything is, a token, and three commands to try.
 func (u *upCmd) greet(ctx context.Context, t *terminal, s *stack.Stack, begin time.Time) {
-	fmt.Fprintf(t.out, "\nOrderwire is ready after %s.\n\n", time.Since(begin).Round(100*time.Millisecond))
+	fmt.Fprintf(t.out, "\nOrderwire is ready, %s after its start (what make had to build before is not counted).\n\n", time.Since(begin).Round(100*time.Millisecond))
 	line := func(name, value string) { fmt.Fprintf(t.out, "  %-15s %s\n", name, value) }
 	line("page and API", s.GatewayURL)
 	for _, name := range stack.Services() {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/orderwire/orderwire/deploy/internal/ports"
 )
 
 // backends is what a broker and a database need to be started.
@@ -42,7 +44,7 @@ func (b *backends) takePorts() error {
 		}
 	}
 	if b.env.get("MONGODB_URI") == "" {
-		b.database, err = b.ports.take(portMongoDB, b.env, b.freePorts, "the database")
+		b.database, err = b.ports.take(ports.MongoDB, b.env, b.freePorts)
 	}
 	return err
 }
@@ -56,11 +58,11 @@ func (b *backends) takeBrokerPorts() error {
 	for n := range nodes {
 		var p brokerPorts
 		var err error
-		if p.client, err = b.ports.take(portKafka, b.env, b.freePorts || n > 0, "the broker"); err != nil {
+		if p.client, err = b.ports.take(ports.Kafka, b.env, b.freePorts || n > 0); err != nil {
 			return err
 		}
 		if b.kafka != KafkaFake {
-			if p.controller, err = b.ports.take(portKafkaController, b.env, b.freePorts || n > 0, "the broker's controller"); err != nil {
+			if p.controller, err = b.ports.take(ports.KafkaController, b.env, b.freePorts || n > 0); err != nil {
 				return err
 			}
 			if p.internal, err = b.ports.Free(); err != nil {

@@ -6,20 +6,8 @@ import (
 	"net"
 	"strconv"
 	"sync"
-)
 
-// port is a number that an environment variable can move.
-type port struct {
-	variable string
-	standard int
-}
-
-// The ports of a stack, with the variables that move them.
-var (
-	portGateway         = port{"GATEWAY_PORT", 8080}
-	portKafka           = port{"KAFKA_PORT", 9092}
-	portKafkaController = port{"KAFKA_CONTROLLER_PORT", 9093}
-	portMongoDB         = port{"MONGODB_PORT", 27017}
+	"github.com/orderwire/orderwire/deploy/internal/ports"
 )
 
 // Ports gives out ports. Free ones are reserved among all stacks on this machine until close: whoever holds the UDP
@@ -30,21 +18,11 @@ type Ports struct {
 }
 
 // take gives the number of p and makes sure that nobody has it; a free one instead where ephemeral is set.
-func (ps *Ports) take(p port, env environment, ephemeral bool, what string) (int, error) {
+func (ps *Ports) take(p ports.Port, env environment, ephemeral bool) (int, error) {
 	if ephemeral {
 		return ps.Free()
 	}
-	n := p.standard
-	if s := env.get(p.variable); s != "" {
-		var err error
-		if n, err = strconv.Atoi(s); err != nil || n < 1 || n > 65535 {
-			return 0, fmt.Errorf("%s=%q is no port: it must be between 1 and 65535", p.variable, s)
-		}
-	}
-	if !isFree(n) {
-		return 0, fmt.Errorf("port %d is taken, %s needs it: stop who has it, or set %s to move it", n, what, p.variable)
-	}
-	return n, nil
+	return p.Take(env.get)
 }
 
 // Free draws from below the range that kernels use for outgoing connections, so that none of those takes the port while
@@ -57,7 +35,7 @@ func (ps *Ports) Free() (int, error) {
 		if err != nil {
 			continue
 		}
-		if !isFree(n) {
+		if !ports.IsFree(n) {
 			reservation.Close() // nothing was sent
 			continue
 		}
@@ -77,18 +55,6 @@ func (ps *Ports) Close() {
 		r.Close() // nothing was sent
 	}
 	ps.reserved = nil
-}
-
-// isFree tries the loopback and the wildcard address: a listener on either one is in the way.
-func isFree(n int) bool {
-	for _, host := range []string{"127.0.0.1", ""} {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(n))) //nolint:noctx // it never blocks
-		if err != nil {
-			return false
-		}
-		l.Close() // it was only a try
-	}
-	return true
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

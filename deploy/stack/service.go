@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/orderwire/orderwire/deploy/internal/ports"
 )
 
 // The four services; the names are those of their binaries as well.
@@ -22,17 +24,16 @@ const (
 // service is what the stack knows of a service.
 type service struct {
 	name     string
-	http     port
-	admin    port
+	ports    ports.Service
 	database string   // "" for the one that has none
 	routes   []string // what the gateway sends to it
 }
 
 var services = []service{
-	{OrderAPI, port{"ORDER_API_PORT", 8081}, port{"ORDER_API_ADMIN_PORT", 9081}, "orders", []string{"/v1/orders", "/v1/products", "/dev/token"}},
-	{Inventory, port{"INVENTORY_PORT", 8082}, port{"INVENTORY_ADMIN_PORT", 9082}, "inventory", []string{"/v1/stock"}},
-	{Shipping, port{"SHIPPING_PORT", 8083}, port{"SHIPPING_ADMIN_PORT", 9083}, "shipping", []string{"/v1/shipments"}},
-	{Notifier, port{"NOTIFIER_PORT", 8084}, port{"NOTIFIER_ADMIN_PORT", 9084}, "", []string{"/v1/events", "/v1/tickets", "/v1/session"}},
+	{OrderAPI, ports.OrderAPI, "orders", []string{"/v1/orders", "/v1/products", "/dev/token"}},
+	{Inventory, ports.Inventory, "inventory", []string{"/v1/stock"}},
+	{Shipping, ports.Shipping, "shipping", []string{"/v1/shipments"}},
+	{Notifier, ports.Notifier, "", []string{"/v1/events", "/v1/tickets", "/v1/session"}},
 }
 
 // Services lists their names, in the order in which an order meets them.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/orderwire/orderwire/deploy/internal/ports"
 )
 
 // Config says what to start.
@@ -135,8 +137,13 @@ func (s *Stack) start(ctx context.Context, c Config) error {
 	}
 	s.gateway = newGateway(slog.New(slog.NewJSONHandler(s.logFile, nil)), pageHandler(builtPage()))
 
-	// All ports first: a taken one is told at once, not after the slow steps.
-	gatewayPort, err := s.backends.ports.take(portGateway, s.backends.env, s.backends.freePorts, "the gateway")
+	// All ports first: those that are taken are told at once, not after the slow steps.
+	if !s.backends.freePorts {
+		if err := ports.Check(s.backends.env.get, ports.Needed(s.backends.env.get, c.Kafka != KafkaFake)); err != nil {
+			return err
+		}
+	}
+	gatewayPort, err := s.backends.ports.take(ports.Gateway, s.backends.env, s.backends.freePorts)
 	if err != nil {
 		return err
 	}
@@ -160,7 +167,7 @@ func (s *Stack) start(ctx context.Context, c Config) error {
 	}
 	listener, err := net.Listen("tcp", loopback(gatewayPort)) //nolint:noctx // it never blocks
 	if err != nil {
-		return fmt.Errorf("gateway: %w (set %s to move it)", err, portGateway.variable)
+		return fmt.Errorf("gateway: %w (set %s to move it)", err, ports.Gateway.Variable)
 	}
 	s.GatewayURL = "http://" + loopback(gatewayPort)
 	s.serving.Go(func() {
@@ -174,11 +181,11 @@ func (s *Stack) start(ctx context.Context, c Config) error {
 // instance notes one more instance of the service, with ports of its own.
 func (s *Stack) instance(svc service, name string) (*Instance, error) {
 	extra := name != svc.name
-	http, err := s.backends.ports.take(svc.http, s.backends.env, s.backends.freePorts || extra, svc.name)
+	http, err := s.backends.ports.take(svc.ports.HTTP, s.backends.env, s.backends.freePorts || extra)
 	if err != nil {
 		return nil, err
 	}
-	admin, err := s.backends.ports.take(svc.admin, s.backends.env, s.backends.freePorts || extra, svc.name+"'s admin port")
+	admin, err := s.backends.ports.take(svc.ports.Admin, s.backends.env, s.backends.freePorts || extra)
 	if err != nil {
 		return nil, err
 	}

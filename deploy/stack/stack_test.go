@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/orderwire/orderwire/deploy/internal/ports"
 )
 
 // fakeBin makes a directory with the four services, played by this test binary.
@@ -277,8 +279,11 @@ func TestStart_SaysWhichPortIsTakenAndHowToMoveIt(t *testing.T) {
 		require.ErrorContains(t, err, fmt.Sprintf("port %d is taken", number), variable)
 		require.ErrorContains(t, err, "set "+variable, variable)
 	}
-	_, err = Start(t.Context(), Config{DataDir: t.TempDir(), BinDir: fakeBin(t), Environ: freePorts(t).with("GATEWAY_PORT=http")})
+	_, err = Start(t.Context(), Config{
+		DataDir: t.TempDir(), BinDir: fakeBin(t), Environ: freePorts(t).with("GATEWAY_PORT=http", fmt.Sprintf("MONGODB_PORT=%d", number)),
+	})
 	require.ErrorContains(t, err, `GATEWAY_PORT="http" is no port`)
+	require.ErrorContains(t, err, "set MONGODB_PORT", "all at once")
 }
 
 func TestStart_NamesTheBinaryThatIsMissing(t *testing.T) {
@@ -384,16 +389,12 @@ func TestTemporaryDirectories_OfKilledRunsAreRemoved(t *testing.T) {
 func freePorts(t *testing.T) environment {
 	t.Helper()
 	env := testEnviron()
-	all := []port{portGateway, portKafka, portKafkaController, portMongoDB}
-	for _, s := range services {
-		all = append(all, s.http, s.admin)
-	}
 	var reserved Ports
 	t.Cleanup(reserved.Close)
-	for _, p := range all {
+	for _, p := range ports.Needed(environment{}.get, true) {
 		n, err := reserved.Free()
 		require.NoError(t, err)
-		env = env.with(fmt.Sprintf("%s=%d", p.variable, n))
+		env = env.with(fmt.Sprintf("%s=%d", p.Variable, n))
 	}
 	return env
 }
