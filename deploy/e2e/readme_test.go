@@ -23,11 +23,11 @@ const (
 func TestReadme_ItsCommandsDoWhatItSays(t *testing.T) {
 	shell, overHTTP := readmeTry(t)
 	require.Equal(t, []string{
-		"bin/orderctl order place", "bin/orderctl order watch", "bin/orderctl order place", "bin/orderctl order cancel",
+		"bin/orderctl product list", "bin/orderctl order place", "bin/orderctl order watch", "bin/orderctl order place", "bin/orderctl order cancel",
 		"bin/orderctl load", "bin/orderctl explain", "bin/orderctl audit",
 	}, verbs(shell),
 		"the README has other commands to try than this test knows: write what they promise")
-	placeTwo, watch, placeOne, cancel, load, explain, audit := shell[0], shell[1], shell[2], shell[3], shell[4], shell[5], shell[6]
+	products, placeTwo, watch, placeOne, cancel, load, explain, audit := shell[0], shell[1], shell[2], shell[3], shell[4], shell[5], shell[6], shell[7]
 	require.Len(t, overHTTP, 3, "%q", overHTTP)
 
 	r := newMakeRun(t, "CARRIER_DISPATCH_AFTER="+dispatchAfter.String(), "CARRIER_DELIVER_AFTER="+deliverAfter.String())
@@ -35,6 +35,12 @@ func TestReadme_ItsCommandsDoWhatItSays(t *testing.T) {
 	defer r.interrupt()
 	require.Contains(t, r.must("bin/orderctl seed"), "0 of 7 demo products were new")
 	require.Equal(t, stockRow{SKU: "mug-blue", Available: 100}, r.stock("mug-blue"))
+
+	for _, ordered := range []string{placeTwo, placeOne} {
+		sku := regexp.MustCompile(`(\S+)=\d`).FindStringSubmatch(ordered)
+		require.NotNil(t, sku, ordered)
+		require.Regexp(t, `(?m)^`+sku[1]+` `, r.must(products))
+	}
 
 	t.Log("watch, place, cancel")
 	watching := r.stream("exec " + watch)
