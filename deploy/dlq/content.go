@@ -14,7 +14,7 @@ import (
 // Content is what the record of a letter holds: as much as an event may, so a Box keeps none, and it is read when it is
 // needed.
 type Content struct {
-	// Event is what the record says; nil where it cannot be read, and Unreadable says why.
+	// Event is what the record says; nil where it cannot be read or was left out, and Unreadable says why.
 	Event      *events.Event
 	Unreadable error
 	// Key, Headers and Value are those that the record had.
@@ -26,6 +26,9 @@ type Content struct {
 // contentOf leaves out the headers that a dead letter has beside its record's.
 func contentOf(r *topics.Record) *Content {
 	c := &Content{Event: r.Event, Unreadable: r.Err, Key: string(r.Key), Value: r.Value}
+	if l := letterOf(r); l.LeftOut != nil {
+		c.Event, c.Unreadable = nil, &LeftOutError{l} // no value can be read as an event too
+	}
 	for _, h := range r.Headers {
 		if !strings.HasPrefix(h.Key, "dlq-") {
 			c.Headers = append(c.Headers, kafka.Header{Key: h.Key, Value: string(h.Value)})

@@ -20,13 +20,15 @@ type sender interface {
 }
 
 // Redrive hands letters back to their consumers, in the given order, and marks each. told is called for each that is
-// done. It stops at the first error: what was not told may have been handed back all the same, and is still open.
+// done. It stops at the first error: what was not told may have been handed back all the same, and is still open. Letters
+// that are not whole are passed over, and are in the error.
 func Redrive(ctx context.Context, c kafka.Config, log *topics.Log, letters []*Letter, reason string, told func(*Letter)) error {
-	return withProducer(ctx, c, letters, func(p sender) error {
+	letters, refused := Whole(letters)
+	return errors.Join(refused, withProducer(ctx, c, letters, func(p sender) error {
 		return eachPage(ctx, log, letters, func(page []*Letter, contents []*Content) error {
 			return redrive(ctx, p, page, contents, reason, told)
 		})
-	})
+	}))
 }
 
 func redrive(ctx context.Context, p sender, letters []*Letter, contents []*Content, reason string, told func(*Letter)) error {

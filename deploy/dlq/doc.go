@@ -4,7 +4,8 @@
 // A dead letter lies in <topic>.<consumer>.dlq and is identified by where its record was: consumer, topic, partition,
 // offset. Redriving writes it to <consumer>.retry, same partition number, with those coordinates; only that consumer
 // reads there, so no other one and no watcher notices. What an order's news is, is in its letters together: all open
-// letters of an order and a consumer are redriven, in the order in which their records were.
+// letters of an order and a consumer are redriven, in the order in which their records were. A letter whose value was too
+// large to be in it cannot be: it is refused, and the others go without it.
 //
 // # What is remembered, and where
 //

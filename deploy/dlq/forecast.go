@@ -19,6 +19,9 @@ type Forecast struct {
 // Unreadable is the forecast of a letter that is no event today: it fails again unless its consumer was mended.
 const Unreadable documents.Effect = "unreadable"
 
+// LeftOut is the forecast of a letter that cannot be redriven.
+const LeftOut documents.Effect = "left-out"
+
 // Foresee gives a forecast for each letter. It looks at sequences and documents only: whether a consumer takes news that
 // its rules forbade then is found out by redriving it.
 func Foresee(ctx context.Context, log *topics.Log, d *documents.Databases, letters []*Letter) ([]Forecast, error) {
@@ -57,6 +60,8 @@ func documentsOf(ctx context.Context, d *documents.Databases, letters []*Letter,
 func foresee(l *Letter, c *Content, found map[string]map[string]documents.Document) Forecast {
 	stored, ours := found[l.Consumer]
 	switch {
+	case l.LeftOut != nil:
+		return Forecast{LeftOut, "it is refused: there is no value to hand back"}
 	case errors.Is(c.Unreadable, events.ErrUnknownType):
 		return Forecast{documents.Unread, "a type that nobody here acts on"}
 	case c.Event == nil:

@@ -1,6 +1,7 @@
 package dlq
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -77,6 +78,8 @@ type Letter struct {
 	Sequence        int64     `json:"sequence"` // 0: none that can be read
 	Customer        string    `json:"customer"`
 	TraceParent     string    `json:"traceparent,omitempty"`
+	// LeftOut is how many bytes the value had that was too large for a letter, nil where the letter is whole.
+	LeftOut *int64 `json:"leftOutBytes,omitempty"`
 }
 
 // maxText is how much of a text of a record is kept in a letter, in bytes. What Orderwire's own consumers write is
@@ -125,7 +128,33 @@ func letterOf(r *topics.Record) *Letter {
 	if n, err := strconv.ParseInt(r.Header(events.HeaderSequence), 10, 64); err == nil {
 		l.Sequence = n
 	}
+	if s := r.Header(consumer.HeaderLeftOut); s != "" {
+		n, _ := strconv.ParseInt(s, 10, 64) // whatever it says, the value is not here
+		l.LeftOut = &n
+	}
 	return l
+}
+
+// LeftOutError says that a letter cannot be handed back, and where what it is of may still be: its value was left out.
+type LeftOutError struct{ Letter *Letter }
+
+func (e *LeftOutError) Error() string {
+	l := e.Letter
+	return fmt.Sprintf("%s cannot be redriven: its value of %d bytes was too large for a dead letter and was left out; the record is in %s, partition %d, offset %d, as long as that topic keeps it",
+		l.ID, *l.LeftOut, l.Topic, l.Partition, l.Offset)
+}
+
+// Whole gives the letters that can be handed back, and a LeftOutError for each of the others.
+func Whole(letters []*Letter) (whole []*Letter, refused error) {
+	var all []error
+	for _, l := range letters {
+		if l.LeftOut != nil {
+			all = append(all, &LeftOutError{l})
+			continue
+		}
+		whole = append(whole, l)
+	}
+	return whole, errors.Join(all...)
 }
 
 // retry gives the record that hands the letter back to its consumer.

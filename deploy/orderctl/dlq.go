@@ -84,8 +84,12 @@ func (c *dlqListCmd) Run(ctx context.Context, t *terminal) error {
 func letterRows(found []*dlq.Letter) [][]string {
 	rows := [][]string{{"LETTER", "STATE", "SINCE", "ORDER", "TYPE", "SEQ", "ERROR"}}
 	for _, l := range found {
+		state := string(l.State)
+		if l.LeftOut != nil {
+			state += ", value left out"
+		}
 		rows = append(rows, []string{
-			l.String(), string(l.State), clock(l.Time), printable(l.Order), printable(l.Type), fmt.Sprint(l.Sequence), printable(short(l.Error, 80)),
+			l.String(), state, clock(l.Time), printable(l.Order), printable(l.Type), fmt.Sprint(l.Sequence), printable(short(l.Error, 80)),
 		})
 	}
 	return rows
@@ -177,7 +181,9 @@ func (c *dlqShowCmd) Run(ctx context.Context, t *terminal) error {
 		row("event", "%s", events.AppendCloudEvent(nil, content.Event))
 	} else {
 		row("unreadable", "%v", content.Unreadable)
-		row("value", "%q", content.Value)
+		if l.LeftOut == nil {
+			row("value", "%q", content.Value)
+		}
 	}
 	row("a redrive", "%s: %s", forecasts[0].Effect, forecasts[0].Why)
 	return nil
@@ -185,6 +191,9 @@ func (c *dlqShowCmd) Run(ctx context.Context, t *terminal) error {
 
 // forecast says what a redrive of letters would do as things are.
 func (d *direct) forecast(ctx context.Context, t *terminal, log *topics.Log, found []*dlq.Letter) ([]dlq.Forecast, error) {
+	if whole, _ := dlq.Whole(found); len(whole) == 0 {
+		return dlq.Foresee(ctx, log, nil, found) // no document says more of these
+	}
 	databases, err := d.documents(ctx)
 	if err != nil {
 		return nil, err
@@ -271,6 +280,7 @@ func (c *dlqRedriveCmd) Run(ctx context.Context, t *terminal) error {
 	found = box.WithTheirOrders(found)
 	var done []decided
 	if c.DryRun {
+		found, refused := dlq.Whole(found)
 		forecasts, err := c.forecast(ctx, t, log, found)
 		if err != nil {
 			return err
@@ -278,7 +288,7 @@ func (c *dlqRedriveCmd) Run(ctx context.Context, t *terminal) error {
 		for i, l := range found {
 			done = append(done, decidedOf(l, &forecasts[i]))
 		}
-		return c.tell(t, "would be redriven", done)
+		return errors.Join(c.tell(t, "would be redriven", done), refused)
 	}
 	conf, err := c.kafka(t.environ)
 	if err != nil {
