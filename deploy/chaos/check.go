@@ -15,6 +15,7 @@ type violation struct {
 	Detail    string `json:"detail"`
 
 	record *coordinates // in the log
+	group  string       // that has committed it
 }
 
 // verdict collects violations.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -19,15 +20,21 @@ type replayReport struct {
 	} `json:"listed"`
 }
 
-// checkCommitted wants that what a group has committed is done (I6): reading it again would change nothing.
+// checkCommitted wants that what a group has committed is done (I6): reading it again would change nothing. It is asked
+// again and again: a record that v has already is still the same violation.
 func checkCommitted(v *verdict, service string, report replayReport) {
 	for n, c := range report.Changes {
 		if n == auditTold {
 			break
 		}
+		at := coordinates{c.Topic, c.Partition, c.Offset}
+		if slices.ContainsFunc(v.found, func(f violation) bool { return f.group == service && *f.record == at }) {
+			continue
+		}
 		v.say("I6", c.Order, "%s has committed %s/%d@%d, one of %d that are not done: %s: %s",
 			service, c.Topic, c.Partition, c.Offset, report.Total, c.Effect, c.Why)
-		v.found[len(v.found)-1].record = &coordinates{c.Topic, c.Partition, c.Offset}
+		told := &v.found[len(v.found)-1]
+		told.record, told.group = &at, service
 	}
 }
 

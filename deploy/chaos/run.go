@@ -292,7 +292,9 @@ func (r *run) judge(ctx context.Context, res *result) error {
 		if err != nil {
 			return err
 		}
-		checkCommitted(v, service, again)
+		r.mu.Lock()
+		checkCommitted(&r.live, service, again)
+		r.mu.Unlock()
 	}
 	log, err := r.sys.readLog(ctx)
 	if err != nil {
