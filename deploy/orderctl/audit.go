@@ -134,8 +134,12 @@ func restless(r *audit.Report) string {
 		again = fmt.Sprintf("The simulated carrier has %d parcels to act on, so far until %s; with make run each is delivered a minute after its order: audit again then.",
 			m.Parcels, m.Due.Local().Format(time.TimeOnly))
 	}
-	text := fmt.Sprintf("%d orders are not at rest yet, and %d of the %d violations are of what only holds at rest. %s What is still violated is real.",
-		m.Orders, m.Violations, total, again)
+	who := fmt.Sprintf("%d order(s)", m.Orders)
+	if m.Orders == 0 { // records wait, or stock was moved while it was read
+		who = "Something"
+	}
+	text := fmt.Sprintf("%s not at rest yet: %d of the %d violations are of what only holds at rest. %s What is still violated is real.",
+		who, m.Violations, total, again)
 	if others := total - m.Violations; others > 0 {
 		text += fmt.Sprintf(" The other %d are real now.", others)
 	}

@@ -79,7 +79,7 @@ func TestAudit_SaysWhatMayOnlyBeThatThingsStillMove(t *testing.T) {
 	out := says()
 	require.Contains(t, out, "I3: lost\n")
 	require.Contains(t, out, "I8 (not at rest): waits\n")
-	require.Contains(t, out, "2 orders are not at rest yet, and 3 of the 5 violations")
+	require.Contains(t, out, "2 order(s) not at rest yet: 3 of the 5 violations")
 	require.Contains(t, out, "within seconds")
 	require.Contains(t, out, "The other 2 are real now.")
 
@@ -89,6 +89,9 @@ func TestAudit_SaysWhatMayOnlyBeThatThingsStillMove(t *testing.T) {
 	require.Contains(t, out, "7 parcels to act on, so far until 12:03:20")
 	require.NotContains(t, out, "within seconds")
 	require.NotContains(t, out, "real now")
+
+	report.Moving.Orders = 0
+	require.Contains(t, says(), "Something not at rest yet")
 
 	report.Moving = nil
 	require.NotContains(t, says(), "not at rest yet")
