@@ -93,7 +93,7 @@ func (c *cluster) broken(t *testing.T, variant string, targets []string, meanwhi
 	heal, err := doBroker(t.Context(), &breaker{sys: c.sys, dir: c.dir}, i)
 	require.NoError(t, err)
 	func() {
-		defer heal() // also when meanwhile has failed: the next test wants a whole cluster
+		defer heal(t.Context()) // also when meanwhile has failed: the next test wants a whole cluster
 		meanwhile()
 	}()
 	ctx, cancel := context.WithTimeout(t.Context(), clusterWait)

@@ -29,22 +29,22 @@ func drawDisk(d *drawer) {
 	d.add(at, lasts, "full", d.r.IntN(64), targets...)
 }
 
-func doDisk(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doDisk(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	var errs error
 	for _, name := range i.Target {
 		errs = errors.Join(errs, b.sys.volumes.fill(name, int64(i.N)<<10))
 	}
-	return func() {
+	return func(ctx context.Context) {
 		for _, name := range i.Target {
 			if err := b.sys.volumes.free(name); err != nil {
 				b.sys.note("%s stays full: %v", name, err)
 			}
 		}
-		up, err := b.downAll(context.WithoutCancel(ctx), i.Target, true)
+		up, err := b.downAll(ctx, i.Target, true)
 		if up == nil {
 			b.sys.note("%s: %v", i, err)
 			return
 		}
-		up() // also what had ended by itself
+		up(ctx) // also what had ended by itself
 	}, errs
 }

@@ -43,7 +43,7 @@ const (
 )
 
 // doFailpoint waits for the death. Without one it is no injection: its service is started again without a failpoint.
-func doFailpoint(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doFailpoint(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	p, err := b.part(i.Target[0])
 	if err != nil {
 		return nil, err
@@ -75,11 +75,11 @@ func doFailpoint(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	}
 	if err == nil {
 		if err = died(ctx); err == nil {
-			return func() {}, nil // whoever looks after it has started it again, without
+			return func(context.Context) {}, nil // whoever looks after it has started it again, without
 		}
 	}
-	return func() {
-		p.down(context.WithoutCancel(ctx), false)
+	return func(ctx context.Context) {
+		p.down(ctx, false)
 		p.up()
 	}, err
 }

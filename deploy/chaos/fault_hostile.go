@@ -36,7 +36,7 @@ func drawHostile(d *drawer) {
 	}
 }
 
-func doHostile(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doHostile(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	a, err := newAttacker(b.sys, i)
 	if err != nil {
 		return nil, err

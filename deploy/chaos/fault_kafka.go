@@ -64,7 +64,7 @@ func drawKafkaError(d *drawer) {
 	})
 }
 
-func doKafkaError(_ context.Context, b *breaker, i Injection) (func(), error) {
+func doKafkaError(_ context.Context, b *breaker, i Injection) (healer, error) {
 	broker := b.sys.stack.Broker.Fake()
 	if broker == nil {
 		return nil, errNothingToBreak // it answers nothing at all
@@ -73,7 +73,8 @@ func doKafkaError(_ context.Context, b *breaker, i Injection) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	return broker.Fault(faults...).Remove, nil
+	injected := broker.Fault(faults...)
+	return func(context.Context) { injected.Remove() }, nil
 }
 
 // kafkaFaults is the injection as kfake wants it.

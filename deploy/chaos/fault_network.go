@@ -50,9 +50,9 @@ func drawLostAnswer(d *drawer) {
 }
 
 // doNetwork puts what the variant says on the links.
-func doNetwork(_ context.Context, b *breaker, i Injection) (func(), error) {
+func doNetwork(_ context.Context, b *breaker, i Injection) (healer, error) {
 	var heals []func()
-	heal := func() {
+	heal := func(context.Context) {
 		for _, h := range heals {
 			h()
 		}

@@ -56,7 +56,7 @@ func drawOutbox(d *drawer) {
 	}
 }
 
-func doOutbox(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doOutbox(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	if i.Variant == "poison" {
 		return poisonOutbox(ctx, b, i)
 	}
@@ -65,13 +65,14 @@ func doOutbox(ctx context.Context, b *breaker, i Injection) (func(), error) {
 		return nil, errNothingToBreak // it takes nothing at all
 	}
 	refused := refuse(broker, i.Target[0], i.Target[1])
+	accept := func(context.Context) { refused.Remove() }
 	switch i.Variant {
 	case "bound":
-		return refused.Remove, b.fillOutbox(ctx, broker)
+		return accept, b.fillOutbox(ctx, broker)
 	case "race":
-		return race(ctx, b, i, refused.Remove)
+		return race(ctx, b, i, accept)
 	default:
-		return refused.Remove, b.placeMany(ctx, i.N)
+		return accept, b.placeMany(ctx, i.N)
 	}
 }
 
@@ -85,16 +86,16 @@ func refuse(broker *kfake.Cluster, topic, which string) *kfake.FaultHandle {
 }
 
 // race lets a second instance find what the first one cannot publish; both are at it when it can be published again.
-func race(ctx context.Context, b *breaker, i Injection, accept func()) (func(), error) {
+func race(ctx context.Context, b *breaker, i Injection, accept healer) (healer, error) {
 	spare, err := b.part(i.Target[2] + "-2")
 	if err != nil {
 		return accept, err
 	}
 	spare.up()
-	return func() {
-		accept()
+	return func(ctx context.Context) {
+		accept(ctx)
 		sleep(ctx, 3*time.Second)
-		spare.down(context.WithoutCancel(ctx), true)
+		spare.down(ctx, true)
 	}, b.placeMany(ctx, i.N)
 }
 
@@ -161,7 +162,7 @@ func (b *breaker) fillOutbox(ctx context.Context, broker *kfake.Cluster) error {
 // poisonOutbox stores events that can never be published, because they are too large: every second one for the broker,
 // the others for the client already. They are taken away again at the end, as an operator would. An order that is placed
 // beside them must move on all the same.
-func poisonOutbox(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func poisonOutbox(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	service := i.Target[0]
 	client, err := mongo.Connect(options.Client().ApplyURI(b.sys.stack.Database.URI).SetTimeout(5 * time.Second))
 	if err != nil {
@@ -183,12 +184,12 @@ func poisonOutbox(ctx context.Context, b *breaker, i Injection) (func(), error) 
 		w.place(ctx)
 		beside = w.orders[0].id
 	})
-	return func() {
+	return func(ctx context.Context) {
 		if insertErr == nil && beside != "" {
 			b.sys.stoodBeside(passage{order: beside, from: from, to: b.sys.since(), moved: b.moved(ctx, beside)})
 		}
 		b.takeAway(ctx, in, ids)
-		client.Disconnect(context.WithoutCancel(ctx)) //nolint:errcheck // nothing more is asked of it
+		client.Disconnect(ctx) //nolint:errcheck // nothing more is asked of it
 	}, errors.Join(insertErr, guestErr)
 }
 
@@ -225,11 +226,15 @@ func (b *breaker) moved(ctx context.Context, id string) bool {
 	return err == nil && o.Status != "pending"
 }
 
-// takeAway removes documents, however long the database is away.
+// takeAway removes documents, until ctx ends: the database may be away.
 func (b *breaker) takeAway(ctx context.Context, from *mongo.Collection, ids []string) {
-	for ctx.Err() == nil {
+	for {
 		_, err := from.DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}})
 		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			b.sys.note("%d documents that cannot be published stay behind: %v", len(ids), err)
 			return
 		}
 		sleep(ctx, 300*time.Millisecond)

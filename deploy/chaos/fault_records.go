@@ -40,7 +40,7 @@ func drawDuplicates(d *drawer) {
 	})
 }
 
-func doDuplicates(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doDuplicates(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	if i.Variant == "reset" {
 		return resetOffsets(ctx, b, i.Target[0])
 	}
@@ -103,7 +103,7 @@ func otherBody(r *kgo.Record) bool {
 }
 
 // resetOffsets stops all instances of a service and lets them read everything again when they come back.
-func resetOffsets(ctx context.Context, b *breaker, service string) (func(), error) {
+func resetOffsets(ctx context.Context, b *breaker, service string) (healer, error) {
 	targets := []string{service}
 	for n := range spareInstances {
 		targets = append(targets, fmt.Sprintf("%s-%d", service, n+2))
@@ -172,7 +172,7 @@ func drawPoison(d *drawer) {
 	})
 }
 
-func doPoison(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doPoison(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	var opts []kgo.Opt

@@ -42,7 +42,7 @@ func drawSlow(d *drawer) {
 // seconds, and some for a busy machine.
 const headerGrace = 14 * time.Second
 
-func doSlow(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doSlow(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	s := &slow{sys: b.sys, n: i.N, how: i.Variant, from: b.sys.since()}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	switch i.Variant {
@@ -57,7 +57,7 @@ func doSlow(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	case "flood":
 		s.each(s.n, s.comesAndGoes)
 	}
-	return s.end, nil
+	return func(context.Context) { s.end() }, nil
 }
 
 // slow is a crowd of clients of one kind.

@@ -27,8 +27,7 @@ func drawVersions(d *drawer) {
 	}
 }
 
-func doVersions(ctx context.Context, b *breaker, i Injection) (func(), error) {
-	ending := context.WithoutCancel(ctx)
+func doVersions(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	var today, old []*part
 	for _, name := range i.Target {
 		p, err := b.part(name)
@@ -53,17 +52,17 @@ func doVersions(ctx context.Context, b *breaker, i Injection) (func(), error) {
 			p.up("ORDERWIRE_EVENTS=newer")
 		}
 	}
-	return func() {
+	return func(ctx context.Context) {
 		for _, p := range today {
 			switch i.Variant {
 			case "instead":
 				p.up()
 			case "newer":
-				p.down(ending, true)
+				p.down(ctx, true)
 				p.up()
 			}
 		}
-		inParallel(old, func(p *part) { p.down(ending, true) })
+		inParallel(old, func(p *part) { p.down(ctx, true) })
 	}, nil
 }
 

@@ -22,8 +22,11 @@ type kind struct {
 	draw func(*drawer)
 	// do breaks something and gives what heals it, nil where nothing was broken. An error says that what was planned was not
 	// done, or not in full.
-	do func(context.Context, *breaker, Injection) (heal func(), err error)
+	do func(context.Context, *breaker, Injection) (heal healer, err error)
 }
+
+// healer mends what a fault has broken. Its context is not that of the breaking, which may be over by then.
+type healer func(context.Context)
 
 // kinds are the faults by their numbers; each file fault_*.go fills in its own.
 //
@@ -107,7 +110,7 @@ func (b *breaker) join(ctx context.Context, spare string) (*part, error) {
 }
 
 // downAll takes the targets down at once and gives what lets them come back.
-func (b *breaker) downAll(ctx context.Context, targets []string, clean bool) (func(), error) {
+func (b *breaker) downAll(ctx context.Context, targets []string, clean bool) (healer, error) {
 	var parts []*part
 	for _, name := range targets {
 		p, err := b.part(name)
@@ -126,7 +129,7 @@ func (b *breaker) downAll(ctx context.Context, targets []string, clean bool) (fu
 	if ran.Load() == 0 {
 		err = errNothingToBreak
 	}
-	return func() {
+	return func(context.Context) {
 		for _, p := range parts {
 			p.up()
 		}
@@ -144,7 +147,7 @@ func drawKill(d *drawer) {
 	})
 }
 
-func doKill(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doKill(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	return b.downAll(ctx, i.Target, false)
 }
 
@@ -173,7 +176,7 @@ func drawPause(d *drawer) {
 	}
 }
 
-func doPause(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doPause(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	if i.Variant == "silent" {
 		return doNetwork(ctx, b, i)
 	}
@@ -198,12 +201,12 @@ func doPause(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	if paused == 0 {
 		errs = errors.Join(errs, errNothingToBreak)
 	}
-	return func() {
+	return func(ctx context.Context) {
 		for _, p := range parts {
 			p.resume()
 		}
 		if heir != nil {
-			heir.down(context.WithoutCancel(ctx), true)
+			heir.down(ctx, true)
 		}
 	}, errs
 }
@@ -226,7 +229,7 @@ func drawRolling(d *drawer) {
 	}
 }
 
-func doRolling(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doRolling(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	return b.downAll(ctx, i.Target, true)
 }
 
@@ -243,7 +246,7 @@ func drawChurn(d *drawer) {
 	})
 }
 
-func doChurn(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doChurn(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	if i.Variant == "slow" {
 		return doNetwork(ctx, b, Injection{Variant: "latency", N: i.N, Target: i.Target})
 	}
@@ -251,7 +254,7 @@ func doChurn(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	if p == nil {
 		return nil, err
 	}
-	return func() { p.down(context.WithoutCancel(ctx), i.Variant == "term") }, err
+	return func(ctx context.Context) { p.down(ctx, i.Variant == "term") }, err
 }
 
 // F6: a broker ends, cleanly or killed. Of three, one by its role, one stopped in its tracks for so long that it falls out
@@ -276,7 +279,7 @@ func drawBroker(d *drawer) {
 	})
 }
 
-func doBroker(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doBroker(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	targets := i.Target
 	if slices.Contains(roles, targets[0]) {
 		id, err := b.sys.role(ctx, targets[0])
@@ -316,7 +319,7 @@ func drawDatabase(d *drawer) {
 // stepDown begins the names of these variants.
 const stepDown = "step-down"
 
-func doDatabase(ctx context.Context, b *breaker, i Injection) (func(), error) {
+func doDatabase(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	switch {
 	case strings.HasPrefix(i.Variant, stepDown):
 		return doStepDown(b, i)
@@ -327,7 +330,7 @@ func doDatabase(ctx context.Context, b *breaker, i Injection) (func(), error) {
 	}
 }
 
-func doStepDown(b *breaker, i Injection) (func(), error) {
+func doStepDown(b *breaker, i Injection) (healer, error) {
 	var steppers []*stepper
 	for _, name := range i.Target {
 		k := b.sys.links.get(name)
@@ -340,7 +343,7 @@ func doStepDown(b *breaker, i Injection) (func(), error) {
 	for _, s := range steppers {
 		overs = append(overs, s.stepDown(i.Variant == stepDown+"-closing", demises...))
 	}
-	return func() {
+	return func(context.Context) {
 		for _, over := range overs {
 			over()
 		}

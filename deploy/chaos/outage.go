@@ -183,7 +183,7 @@ func (o *outageRun) breakAndHeal(ctx context.Context) error {
 	}
 	sleep(ctx, outageLasts)
 	o.backlog = o.count(o.absent, 0, taken)
-	heal()
+	heal(ctx)
 	o.healed = o.sys.since()
 	o.cpu = -o.cpuTime()
 	for o.count(o.healed, 0, taken) == 0 && o.sys.since() < o.healed+latestDrain {

@@ -216,7 +216,11 @@ func (r *run) wreck(ctx context.Context, plan Plan) {
 	all.Wait()
 }
 
-// inject breaks, waits and heals.
+// healsWithin is how long a fault may take to heal, brokers and database to be ready after it included.
+const healsWithin = startsWithin + 15*time.Second
+
+// inject breaks, waits and heals: also what was broken when the time to break was over, since what comes then checks a
+// whole system.
 func (r *run) inject(ctx context.Context, b *breaker, i Injection) {
 	from := r.sys.since()
 	if r.Verbose {
@@ -228,8 +232,10 @@ func (r *run) inject(ctx context.Context, b *breaker, i Injection) {
 	}
 	sleep(ctx, time.Duration(i.For))
 	if heal != nil {
-		heal()
-		r.sys.awaitBackends(ctx)
+		healing, cancel := context.WithTimeout(context.WithoutCancel(ctx), healsWithin)
+		defer cancel()
+		heal(healing)
+		r.sys.awaitBackends(healing)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
