@@ -14,6 +14,7 @@ const (
 	seconds      unit = "s"
 	milliseconds unit = "ms"
 	perSecond    unit = "/s"
+	times        unit = "×"
 )
 
 // show gives "12.3 ms"; a rate has no digits behind the point.
@@ -21,8 +22,8 @@ func (u unit) show(v float64) string {
 	switch u {
 	case perSecond:
 		return fmt.Sprintf("%.0f/s", v)
-	case seconds:
-		return fmt.Sprintf("%.2f s", v)
+	case seconds, times:
+		return fmt.Sprintf("%.2f %s", v, u)
 	default:
 		return fmt.Sprintf("%.1f %s", v, u)
 	}

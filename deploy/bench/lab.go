@@ -36,14 +36,15 @@ type sizes struct {
 	latency time.Duration // at the rate
 	burst   int           // orders
 	accept  int           // orders, of order-api by itself
+	backlog int           // orders, of inventory to work off
 	peer    time.Duration // of InsertOne, before and after the burst
 	wait    time.Duration // for the last events
 	total   time.Duration // of everything
 }
 
 var (
-	fullSizes  = sizes{5 * time.Second, 6_000, 300, 20 * time.Second, 15_000, 10_000, 3 * time.Second, 60 * time.Second, 20 * time.Minute}
-	quickSizes = sizes{2 * time.Second, 500, 100, 3 * time.Second, 2_000, 1_000, time.Second, 30 * time.Second, 5 * time.Minute}
+	fullSizes  = sizes{5 * time.Second, 6_000, 300, 20 * time.Second, 15_000, 10_000, 10_000, 3 * time.Second, 60 * time.Second, 20 * time.Minute}
+	quickSizes = sizes{2 * time.Second, 500, 100, 3 * time.Second, 2_000, 1_000, 1_000, time.Second, 30 * time.Second, 5 * time.Minute}
 )
 
 // load places orders, and waits until order-api, too, has heard of all: what one load leaves to be done must not slow

@@ -24,6 +24,7 @@ var measurements = []measurement{
 	{"latency", "100 orders/s, open loop, from when the request was due", measureLatency},
 	{"burst", "64 clients, closed loop, through the whole chain", measureBurst},
 	{"accept", "64 clients, closed loop, inventory and shipping away", measureAccept},
+	{"scaling", "a backlog of orders, worked off by 1 and by 3 instances of inventory", measureScaling},
 }
 
 func names() []string {
