@@ -210,6 +210,7 @@ func (c *Collection[T, P]) Update(ctx context.Context, id string, decide func(P)
 			return doc, nil
 		}
 		if err := decide(doc); errors.Is(err, ErrUnchanged) {
+			c.relay.Offer(id, doc.Envelope().Outbox, nil) // as in Apply: an earlier call may have ended in ErrUnknown
 			return doc, nil
 		} else if err != nil {
 			return nil, err

@@ -121,6 +121,19 @@ func TestUpdate_WritesNothingWhenNothingChanges(t *testing.T) {
 	require.Equal(t, int64(1), a.Version)
 }
 
+// A caller who was told ErrUnknown asks again, and finds that nothing is left to change. What the first call has stored
+// is on nobody's way: without the offer it waits for the sweep.
+func TestUpdate_OffersWhatIsStoredWhenNothingChanges(t *testing.T) {
+	c, relay := things(t, &log{})
+	th := newThing("a")
+	th.written() // as another process would store it
+	_, err := c.coll.InsertOne(t.Context(), th)
+	require.NoError(t, err)
+	_, err = c.Update(t.Context(), "a", func(th *thing) error { th.count(1); return ErrUnchanged })
+	require.NoError(t, err)
+	require.Equal(t, 1, relay.lanes.entries, "what is stored, and not what was decided against")
+}
+
 // The answer to a write may be lost after it was made: deciding again would do the change twice.
 func TestUpdate_RecognisesItsOwnLostWrite(t *testing.T) {
 	c, _ := things(t, &log{})
