@@ -55,7 +55,7 @@ func TestGateway_HasTheRoutesOfMakeRun(t *testing.T) {
 	}
 	here := routes("Caddyfile", `(?m)^\s@\w+ path /.*/.*$`)
 	require.NotEmpty(t, here)
-	require.Equal(t, routes(filepath.Join(root, "deploy", "stack", "service.go"), `(?m)^\s\{\w+, port\{.*$`), here)
+	require.Equal(t, routes(filepath.Join(root, "deploy", "stack", "service.go"), `(?m)^\s\{\w+, ports\..*$`), here)
 }
 
 func TestGateway_BelowV1AndDevIsNeverThePage(t *testing.T) {
