@@ -9,8 +9,9 @@ import (
 	"github.com/orderwire/orderwire/pkg/mongodb"
 )
 
-// maxApply is how many documents one transaction changes at most. A transaction that is too long meets others.
-const maxApply = 500
+// maxApply is how many documents one transaction changes at most. A longer one saves little, meets others more often, and
+// keeps whoever writes beside it waiting, who has a person waiting in turn.
+const maxApply = 200
 
 // Apply changes a batch of different documents in one short transaction, which costs one durable commit however many
 // they are. A lone change is a plain guarded write.

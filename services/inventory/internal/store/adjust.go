@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
+	"github.com/orderwire/orderwire/pkg/mongodb"
 	"github.com/orderwire/orderwire/pkg/outbox"
 	"github.com/orderwire/orderwire/services/inventory/internal/stock"
 )
@@ -51,17 +52,23 @@ func (s *Store) Adjust(ctx context.Context, a Adjustment) (level stock.Level, re
 		ID: id.String(), SKU: a.SKU, Quantity: a.Quantity, Reason: a.Reason, By: a.By, Key: a.Key, Hash: a.hash(),
 		At: s.now().UTC().Truncate(time.Millisecond),
 	}
+	// A second adjustment with the same key is rare, and the unique index refuses it: an earlier one is looked for only
+	// where there may be one.
+	look := false
 	for try := 0; ; try++ {
 		err := s.reservations.Transact(ctx, func(ctx context.Context, _ *outbox.Tx[document, *document]) error {
-			level, replayed, err = s.adjust(ctx, doc)
+			level, replayed, err = s.adjust(ctx, doc, look)
 			return err
 		})
 		if err == nil {
 			return level, replayed, nil
 		}
-		// After an unknown outcome the id tells whether it is done; it is asked for once.
-		again := errors.Is(err, outbox.ErrConflict) || errors.Is(err, outbox.ErrUnknown) && try == 0
-		if !again || pause(ctx, try) != nil {
+		maybe := mongodb.IsDuplicateKey(err) || errors.Is(err, outbox.ErrUnknown) || errors.Is(err, stock.ErrBelowZero) && doc.Key != ""
+		if maybe && !look && ctx.Err() == nil {
+			look = true
+			continue
+		}
+		if !errors.Is(err, outbox.ErrConflict) || pause(ctx, try) != nil {
 			return stock.Level{}, false, fmt.Errorf("adjust the stock of %s: %w", a.SKU, err)
 		}
 		s.metrics.conflicts.WithLabelValues("adjustment").Inc()
@@ -73,11 +80,13 @@ func (a Adjustment) hash() []byte {
 	return h[:]
 }
 
-// adjust is one try, inside a transaction.
-func (s *Store) adjust(ctx context.Context, doc adjustment) (level stock.Level, replayed bool, err error) {
-	earlier, err := s.earlier(ctx, doc)
-	if err != nil {
-		return stock.Level{}, false, err
+// adjust is one try, inside a transaction, which looks for an earlier adjustment where it is told to.
+func (s *Store) adjust(ctx context.Context, doc adjustment, look bool) (level stock.Level, replayed bool, err error) {
+	var earlier *adjustment
+	if look {
+		if earlier, err = s.earlier(ctx, doc); err != nil {
+			return stock.Level{}, false, err
+		}
 	}
 	levels, err := s.levels(ctx, []string{doc.SKU})
 	if err != nil {
