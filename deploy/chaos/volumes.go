@@ -57,10 +57,10 @@ func (v *volumes) dir(part string) (string, error) {
 }
 
 // fill leaves so many bytes free. It shrinks the volume, which takes no memory; what the part writes in the same moment
-// may need another try.
+// may need another try, which leaves a little more.
 func (v *volumes) fill(part string, left int64) error {
 	dir, err := v.dir(part)
-	for range 20 {
+	for try := range int64(20) {
 		if err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (v *volumes) fill(part string, left int64) error {
 			return fmt.Errorf("ask for the room on %s: %w", dir, err)
 		}
 		used := int64(now.Blocks-now.Bfree) * int64(now.Bsize) //nolint:unconvert // its type is another one elsewhere
-		if err = tool("mount", "-o", "remount,"+sizeOption(used+left), dir); err == nil {
+		if err = tool("mount", "-o", "remount,"+sizeOption(used+left+try<<14), dir); err == nil {
 			return nil
 		}
 	}
