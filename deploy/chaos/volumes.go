@@ -69,7 +69,7 @@ func (v *volumes) fill(part string, left int64) error {
 			return fmt.Errorf("ask for the room on %s: %w", dir, err)
 		}
 		used := int64(now.Blocks-now.Bfree) * int64(now.Bsize) //nolint:unconvert // its type is another one elsewhere
-		if err = tool("mount", "-o", "remount,"+sizeOption(used+left+try<<14), dir); err == nil {
+		if err = tool("mount", "-o", "remount,"+sizeOption(used+left+try<<12), dir); err == nil {
 			return nil
 		}
 	}

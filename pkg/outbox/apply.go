@@ -10,7 +10,7 @@ import (
 )
 
 // maxApply is how many documents one transaction changes at most. A longer one saves little, meets others more often, and
-// keeps whoever writes beside it waiting, who has a person waiting in turn.
+// holds the writer lock while a client's own write waits for it.
 const maxApply = 200
 
 // Apply changes a batch of different documents in one short transaction, which costs one durable commit however many

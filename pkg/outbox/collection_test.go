@@ -248,6 +248,18 @@ func TestApply_OneBadDocumentFailsAlone(t *testing.T) {
 	require.Len(t, found, 4)
 }
 
+func TestApply_TakesMoreThanATransactionDoes(t *testing.T) {
+	c, _ := things(t, &log{})
+	ids := make([]string, 2*maxApply+1)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("thing-%04d", i)
+	}
+	require.Empty(t, c.Apply(t.Context(), ids, func(id string, _ *thing) (*thing, error) { return newThing(id), nil }))
+	found, err := c.Find(t.Context(), ids...)
+	require.NoError(t, err)
+	require.Len(t, found, len(ids))
+}
+
 // Four processes apply batches to the same documents; every change is made once.
 func TestApply_ManyProcessesOnTheSameDocuments(t *testing.T) {
 	db := testbackend.Mongo(t)

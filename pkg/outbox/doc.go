@@ -18,6 +18,9 @@
 // the same collection: an entry is only sent when every older one was acknowledged to this process, or was absent from
 // the outbox as its writer read it.
 //
+// An entry that keeps failing stays, and holds back those of its document and topic behind it. An operator may remove it
+// from the document: the relay sees within seconds that it is gone, and sends what comes next.
+//
 // What an event says, and what a reader does with repeats, is left to others.
 //
 // # Files

@@ -53,7 +53,7 @@ type idle struct {
 	since time.Time
 }
 
-// ack is an entry of a document: a published one that is to be removed, or one that may have been.
+// ack names an entry of a document: one that is published and to be removed, or one that is doubted.
 type ack struct {
 	id, entry string
 	lane      *lane

@@ -137,10 +137,15 @@ func (r *Relay) disown(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var gone []string
 	for _, d := range doubtful {
 		if !left[d.entry] && r.lanes.disown(d, time.Now()) {
-			r.log.Warn("an event that keeps failing is stored no longer and is not sent again", "id", d.id, "event_id", d.entry)
+			gone = append(gone, d.entry)
 		}
+	}
+	if len(gone) > 0 {
+		r.log.Warn("events that kept failing are stored no longer: another instance has sent them, or somebody has removed them",
+			"events", len(gone), "event_id", gone[0])
 	}
 	r.gauge()
 	return nil

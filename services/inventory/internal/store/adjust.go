@@ -52,8 +52,9 @@ func (s *Store) Adjust(ctx context.Context, a Adjustment) (level stock.Level, re
 		ID: id.String(), SKU: a.SKU, Quantity: a.Quantity, Reason: a.Reason, By: a.By, Key: a.Key, Hash: a.hash(),
 		At: s.now().UTC().Truncate(time.Millisecond),
 	}
-	// A second adjustment with the same key is rare, and the unique index refuses it: an earlier one is looked for only
-	// where there may be one.
+	// A second adjustment with the same key is rare, and the unique index refuses it. So an earlier one is looked for only
+	// where there may be one: behind a duplicate, behind our own try of which no answer came, and where goods are missing
+	// that our own earlier one may have taken.
 	look := false
 	for try := 0; ; try++ {
 		err := s.reservations.Transact(ctx, func(ctx context.Context, _ *outbox.Tx[document, *document]) error {
@@ -106,15 +107,16 @@ func (s *Store) adjust(ctx context.Context, doc adjustment, look bool) (level st
 	if err := level.Adjust(doc.Quantity); err != nil {
 		return stock.Level{}, false, err
 	}
+	// First of all writes: a repeat meets the index and not those who want the row as well.
+	if _, err := s.adjustments.InsertOne(ctx, doc); err != nil {
+		return stock.Level{}, false, fmt.Errorf("store an adjustment: %w", err)
+	}
 	if isNew {
 		if _, err := s.stock.InsertOne(ctx, level); err != nil {
 			return stock.Level{}, false, fmt.Errorf("create a stock row: %w", err)
 		}
 	} else if err := s.move(ctx, []stock.Level{{SKU: doc.SKU, Available: doc.Quantity}}); err != nil {
 		return stock.Level{}, false, err
-	}
-	if _, err := s.adjustments.InsertOne(ctx, doc); err != nil {
-		return stock.Level{}, false, fmt.Errorf("store an adjustment: %w", err)
 	}
 	return level, false, nil
 }

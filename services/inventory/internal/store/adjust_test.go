@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/orderwire/orderwire/pkg/outbox"
 	"github.com/orderwire/orderwire/pkg/testbackend"
 	"github.com/orderwire/orderwire/services/inventory/internal/stock"
 )
@@ -80,6 +82,22 @@ func TestAdjust_KeyCountsOncePerSKU(t *testing.T) {
 	_, replayed, err = s.Adjust(t.Context(), out)
 	require.NoError(t, err)
 	require.False(t, replayed)
+}
+
+// Of a commit without an answer the id tells that it was made: it counts once, and is no repeat of somebody else's.
+func TestAdjust_ItsOwnTryWithoutAnAnswerCountsOnce(t *testing.T) {
+	w := newWarehouse(t)
+	s := w.instance()
+	doc := adjustment{ID: newID(), SKU: "mug-blue", Quantity: 5}
+	for range 2 {
+		err := s.reservations.Transact(t.Context(), func(ctx context.Context, _ *outbox.Tx[document, *document]) error {
+			l, replayed, err := s.adjust(ctx, doc, true)
+			require.False(t, replayed)
+			require.EqualValues(t, 5, l.Available)
+			return err
+		})
+		require.NoError(t, err)
+	}
 }
 
 // Twenty of the same at once, on several instances, the row not there yet: one is made, all get its answer.
