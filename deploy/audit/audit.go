@@ -26,6 +26,14 @@ type UnreachableError struct{ Err error }
 func (e *UnreachableError) Error() string { return "reach MongoDB: " + e.Err.Error() }
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
+// unreachable wraps an error that is not the caller's own wish to end.
+func unreachable(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return &UnreachableError{err}
+}
+
 // Databases names the three databases.
 type Databases struct{ OrderAPI, Inventory, Shipping string }
 
@@ -226,7 +234,7 @@ func (a *auditor) documents(ctx context.Context) (disconnect func(), err error) 
 		URI: a.config.MongoDB, Database: a.config.Databases.OrderAPI, Timeout: 10 * time.Minute, MaxPoolSize: 4,
 	}, "orderctl-audit", nil)
 	if err != nil {
-		return nil, &UnreachableError{err}
+		return nil, unreachable(ctx, err)
 	}
 	disconnect = func() { _ = mongodb.Disconnect(ctx, db) }
 	defer func() {

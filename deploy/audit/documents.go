@@ -305,7 +305,7 @@ func scan[T any](ctx context.Context, c *mongo.Collection, pages [][]string, pro
 func scanPage[T any](ctx context.Context, c *mongo.Collection, filter, projection bson.D, each func(*T) error) error {
 	cursor, err := c.Find(ctx, filter, options.Find().SetProjection(projection).SetBatchSize(1000))
 	if err != nil {
-		return &UnreachableError{fmt.Errorf("read %s: %w", nameOf(c), err)}
+		return unreachable(ctx, fmt.Errorf("read %s: %w", nameOf(c), err))
 	}
 	defer cursor.Close(context.WithoutCancel(ctx))
 	for cursor.Next(ctx) {
@@ -318,7 +318,7 @@ func scanPage[T any](ctx context.Context, c *mongo.Collection, filter, projectio
 		}
 	}
 	if err := cursor.Err(); err != nil {
-		return &UnreachableError{fmt.Errorf("read %s: %w", nameOf(c), err)}
+		return unreachable(ctx, fmt.Errorf("read %s: %w", nameOf(c), err))
 	}
 	return nil
 }
@@ -334,13 +334,13 @@ func present(ctx context.Context, c *mongo.Collection, ids []string) (map[string
 		cursor, err := c.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: page}}}},
 			options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}))
 		if err != nil {
-			return nil, &UnreachableError{fmt.Errorf("read %s: %w", nameOf(c), err)}
+			return nil, unreachable(ctx, fmt.Errorf("read %s: %w", nameOf(c), err))
 		}
 		var docs []struct {
 			ID string `bson:"_id"`
 		}
 		if err := cursor.All(ctx, &docs); err != nil {
-			return nil, &UnreachableError{fmt.Errorf("read %s: %w", nameOf(c), err)}
+			return nil, unreachable(ctx, fmt.Errorf("read %s: %w", nameOf(c), err))
 		}
 		for _, d := range docs {
 			there[d.ID] = true
