@@ -282,12 +282,18 @@ func TestAudit_CountsWhatIsNotAtRest(t *testing.T) {
 	require.Equal(t, &audit.Moving{Violations: 3, Orders: 1, Parcels: 1, Due: noon}, report.Moving, "%v", violated)
 	require.False(t, report.Holds())
 
-	w = well(t)
-	w.order["status"], w.shipment["due"] = "pending", time.Time{} // the carrier never acts
-	c = w.store(t)
-	c.Quiesced = true
-	report, _ = run(t, c)
-	require.Zero(t, report.Moving.Parcels)
+	for name, spoil := range map[string]func(){
+		"the carrier never acts": func() { w.shipment["due"] = time.Time{} },
+		"it has ended":           func() { w.shipment["due"], w.shipment["status"] = noon, "delivered" },
+	} {
+		w = well(t)
+		w.order["status"] = "pending"
+		spoil()
+		c = w.store(t)
+		c.Quiesced = true
+		report, _ = run(t, c)
+		require.Zero(t, report.Moving.Parcels, name)
+	}
 }
 
 func TestAudit_SaysWhatIsAway(t *testing.T) {
