@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderwire/orderwire/deploy/dlq"
 	"github.com/orderwire/orderwire/deploy/internal/documents"
+	"github.com/orderwire/orderwire/pkg/consumer"
 	events "github.com/orderwire/orderwire/proto-events"
 )
 
@@ -50,6 +51,12 @@ func TestExplain_SaysWhatAnOrderWaitsForAndSinceWhen(t *testing.T) {
 			s.order["shipment"], s.order["seen"] = nil, bson.M{"inventory": 1}
 			return log[:3], log[2:3], nil
 		}, "the dead letter shipping:shipping-events/", noon.Add(time.Second), false, ""},
+		{"a decision on what cannot be redriven", func(_ string, s *stored, log []*kgo.Record) ([]*kgo.Record, []*kgo.Record, map[string][]*kgo.Record) {
+			s.shipment = nil
+			s.order["shipment"], s.order["seen"] = nil, bson.M{"inventory": 1}
+			log[2].Headers = append(log[2].Headers, kgo.RecordHeader{Key: consumer.HeaderLeftOut, Value: []byte("2097152")})
+			return log[:3], log[2:3], nil
+		}, "then orderctl dlq discard shipping:shipping-events/", noon.Add(time.Second), false, ""},
 		{"what was redriven", func(_ string, s *stored, log []*kgo.Record) ([]*kgo.Record, []*kgo.Record, map[string][]*kgo.Record) {
 			s.shipment = nil
 			s.order["shipment"], s.order["seen"] = nil, bson.M{"inventory": 1}

@@ -31,10 +31,15 @@ func (s *Story) waits(committed map[string]map[string]map[int32]int64) Wait {
 
 func (s *Story) onDeadLetter() (Wait, bool) {
 	for _, l := range s.Letters {
-		if l.State == dlq.Open && !s.knows(l) {
-			return Wait{Since: l.Time, For: fmt.Sprintf(
-				"It waits for somebody to decide on the dead letter %s (%s): mend the cause, then orderctl dlq redrive --order %s.", l.ID, l.Error, s.Order)}, true
+		if l.State != dlq.Open || s.knows(l) {
+			continue
 		}
+		decide := fmt.Sprintf("mend the cause, then orderctl dlq redrive --order %s", s.Order)
+		if l.LeftOut != nil {
+			decide = fmt.Sprintf("its value was left out, so look at its record, %s/%d@%d, then orderctl dlq discard %s",
+				l.Topic, l.Partition, l.Offset, l.ID)
+		}
+		return Wait{Since: l.Time, For: fmt.Sprintf("It waits for somebody to decide on the dead letter %s (%s): %s.", l.ID, l.Error, decide)}, true
 	}
 	return Wait{}, false
 }
