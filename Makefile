@@ -14,17 +14,24 @@ help: ## print this
 ##@ Run it
 
 .PHONY: run
-run: check build ## build and start everything here, with the page on http://127.0.0.1:8080
+run: check-run programs ## build and start everything here, with the page on http://127.0.0.1:8080
 	@exec bin/orderctl up
 
 PROGRAMS := $(addprefix services/,$(SERVICES)) deploy/orderctl
 
 .PHONY: build
-build: CHECK = build
-build: check page ## build the services, orderctl and the page into bin/
-	@[ -e bin/order-api ] || echo "building for the first time: a minute or two, most of it for what all programs have in common"
+build: check-build programs ## build the services, orderctl and the page into bin/
+
+# One go for all is the fastest; the first time, which is long, one each shows how far it is.
+.PHONY: programs
+programs: page
 	@mkdir -p bin
-	@n=0; for p in $(PROGRAMS); do n=$$((n + 1)); echo "building $$p ($$n of $(words $(PROGRAMS)))"; go build -o bin/ ./$$p || exit 1; done
+	@if [ -e bin/order-api ]; then \
+		echo "building $(PROGRAMS)"; go build -o bin/ $(addprefix ./,$(PROGRAMS)); \
+	else \
+		echo "building for the first time: a minute or two, most of it for what all programs have in common"; \
+		n=0; for p in $(PROGRAMS); do n=$$((n + 1)); echo "building $$p ($$n of $(words $(PROGRAMS)))"; go build -o bin/ ./$$p || exit 1; done; \
+	fi
 
 # The page is built when a source is newer than what orderctl embeds.
 .PHONY: page
@@ -42,22 +49,20 @@ $(DASHBOARD)/node_modules/.package-lock.json: $(DASHBOARD)/package-lock.json
 	@cd $(DASHBOARD) && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-# One message about all that is missing, before anything slow.
-.PHONY: check
-check:
-	@deploy/check.sh $(CHECK)
-
-CHECK = run
-test bench chaos soak: CHECK = test
+# One message about all that is missing, before anything slow. Each is a target of its own: several may be asked for at once.
+CHECKS := $(addprefix check-,run test build mongodb kafka caddy)
+.PHONY: $(CHECKS)
+$(CHECKS): check-%:
+	@deploy/check.sh $*
 
 ##@ Test it
 
 .PHONY: test
-test: check build ## run every test that this machine can run, and say which it skips and why (ONLY=database|go|e2e|dashboard|browser)
+test: check-test programs ## run every test that this machine can run, and say which it skips and why (ONLY=database|go|e2e|dashboard|browser)
 	@$(if $(filter e2e dashboard browser,$(ONLY)),,bin/orderctl backends --fast --) go run ./deploy/testrun $(if $(ONLY),-only $(ONLY))
 
 .PHONY: bench
-bench: check build ## measure it: tables with limits or peers beside the figures
+bench: check-test programs ## measure it: tables with limits or peers beside the figures
 	@go run ./deploy/bench $(BENCH)
 
 SEED     ?= 1
@@ -66,12 +71,12 @@ N        ?= 30
 PARALLEL ?= 2
 
 .PHONY: chaos
-chaos: check ## break it for two minutes by a seed and check its promises (SEED=1 KAFKA=kfake|apache|cluster)
+chaos: check-test ## break it for two minutes by a seed and check its promises (SEED=1 KAFKA=kfake|apache|cluster)
 	@go run ./deploy/chaos --seed $(SEED) --kafka $(KAFKA) --duration 2m --verbose $(CHAOS)
 
 .PHONY: soak
 soak: KAFKA = mixed
-soak: check ## the same with N=30 random seeds of five minutes each, two side by side (OUT=FILE keeps results, and goes on from them)
+soak: check-test ## the same with N=30 random seeds of five minutes each, two side by side (OUT=FILE keeps results, and goes on from them)
 	@go run ./deploy/chaos --soak $(N) --parallel $(PARALLEL) --kafka $(KAFKA) --duration 5m --rate 40 $(if $(OUT),--out $(OUT)) $(CHAOS)
 
 TIME ?= 10s
@@ -111,18 +116,15 @@ tidy: ## tidy every go.mod, those first that others stand on
 ##@ Prepare
 
 .PHONY: mongodb
-mongodb: CHECK = mongodb
-mongodb: check bin/orderctl ## build the fast local database once (SecantusDB; about 5 minutes, needs Rust)
+mongodb: check-mongodb bin/orderctl ## build the fast local database once (SecantusDB; about 5 minutes, needs Rust)
 	@bin/orderctl prepare mongodb
 
 .PHONY: kafka
-kafka: CHECK = kafka
-kafka: check bin/orderctl ## fetch Apache Kafka once (needs Java 17 and Maven)
+kafka: check-kafka bin/orderctl ## fetch Apache Kafka once (needs Java 17 and Maven)
 	@bin/orderctl prepare kafka
 
 .PHONY: caddy
-caddy: CHECK = caddy
-caddy: check bin/orderctl ## build Caddy once, the gateway of the compose file, for its tests (about 3 minutes)
+caddy: check-caddy bin/orderctl ## build Caddy once, the gateway of the compose file, for its tests (about 3 minutes)
 	@bin/orderctl prepare caddy
 
 # Go's own cache knows what is new.

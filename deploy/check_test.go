@@ -143,5 +143,39 @@ func TestMakefile_ChecksWhatATargetNeeds(t *testing.T) {
 		require.True(t, found, "%s:\n%s", target, out)
 		require.NotContains(t, before, "go ", "%s checks before it builds", target)
 		require.NotContains(t, before, "npm ", target)
+		require.Equal(t, 1, strings.Count(string(out), "deploy/check.sh "), "%s:\n%s", target, out)
 	}
+	out, err := exec.CommandContext(t.Context(), "make", "-n", "-C", "..", "mongodb", "kafka").CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "deploy/check.sh mongodb\n")
+	require.Contains(t, string(out), "deploy/check.sh kafka\n")
+}
+
+// The first build is long and tells how far it is; later ones are one call of go, which is faster.
+func TestMakefile_BuildsProgramByProgramOnlyTheFirstTime(t *testing.T) {
+	makefile, err := filepath.Abs("../Makefile")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	bin, calls := filepath.Join(dir, "bin"), filepath.Join(dir, "calls")
+	require.NoError(t, os.Mkdir(bin, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte("#!/bin/sh\necho \"$@\" >> calls\n"), 0o755))
+	build := func() (says string, called []string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "make", "-f", makefile, "-C", dir, "-o", "deploy/stack/page/index.html", "programs")
+		cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		raw, err := os.ReadFile(calls)
+		require.NoError(t, err)
+		require.NoError(t, os.Remove(calls))
+		return string(out), strings.Split(strings.TrimSpace(string(raw)), "\n")
+	}
+	says, called := build()
+	require.Len(t, called, 5)
+	require.Equal(t, "build -o bin/ ./services/order-api", called[0])
+	require.Contains(t, says, "building deploy/orderctl (5 of 5)")
+
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "order-api"), nil, 0o755))
+	_, called = build()
+	require.Equal(t, []string{"build -o bin/ ./services/order-api ./services/inventory ./services/shipping ./services/notifier ./deploy/orderctl"}, called)
 }
