@@ -42,17 +42,18 @@ func (a *auditCmd) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	if a.Follow {
-		err := audit.Follow(ctx, config, func(r *audit.Report) error { return a.print(t, r) })
+		err := audit.Follow(ctx, config, func(r *audit.Report) error { return a.print(t, r, time.Now()) })
 		if errors.Is(err, audit.ErrViolated) {
 			return exitCode(exitFailed)
 		}
 		return err
 	}
+	began := time.Now()
 	report, err := audit.Run(ctx, config)
 	if err != nil {
 		return err
 	}
-	if err := a.print(t, report); err != nil {
+	if err := a.print(t, report, began); err != nil {
 		return err
 	}
 	if !report.Holds() {
@@ -81,7 +82,8 @@ func (a *auditCmd) config(t *terminal) (audit.Config, error) {
 	return c, nil
 }
 
-func (a *auditCmd) print(t *terminal, r *audit.Report) error {
+// print tells what an audit that began at a time has found.
+func (a *auditCmd) print(t *terminal, r *audit.Report, began time.Time) error {
 	switch {
 	case a.JSON && a.Follow: // a report a line
 		return json.NewEncoder(t.out).Encode(r)
@@ -117,26 +119,29 @@ func (a *auditCmd) print(t *terminal, r *audit.Report) error {
 		}
 	}
 	if r.Moving != nil {
-		fmt.Fprintln(t.out, "\n"+restless(r))
+		fmt.Fprintln(t.out, "\n"+restless(r, began))
 	}
 	return nil
 }
 
 // restless says what is behind violations of what only holds at rest, and when to look again.
-func restless(r *audit.Report) string {
+func restless(r *audit.Report, began time.Time) string {
 	total := 0
 	for _, i := range r.Invariants {
 		total += i.Total
 	}
 	m := r.Moving
-	again := "What waits is taken in within seconds: audit again then."
-	if m.Parcels > 0 {
-		again = fmt.Sprintf("The simulated carrier has %d parcels to act on, so far until %s; with make run each is delivered a minute after its order: audit again then.",
-			m.Parcels, m.Due.Local().Format(time.TimeOnly))
+	again := "What waits is taken in within seconds, where all services run: audit again then."
+	switch {
+	case m.Parcels > 0 && m.Due.Before(began): // reading takes its time, in which more falls due
+		again = fmt.Sprintf("The simulated carrier is overdue with %d parcels: is shipping running? Audit again when it has acted.", m.Parcels)
+	case m.Parcels > 0:
+		again = fmt.Sprintf("The simulated carrier acts on %d parcels until %s at least; with make run each is delivered a minute after its order: audit again then.",
+			m.Parcels, when(m.Due, began))
 	}
 	who := fmt.Sprintf("%d order(s)", m.Orders)
 	if m.Orders == 0 { // records wait, or stock was moved while it was read
-		who = "Something"
+		who = "Something is"
 	}
 	text := fmt.Sprintf("%s not at rest yet: %d of the %d violations are of what only holds at rest. %s What is still violated is real.",
 		who, m.Violations, total, again)
@@ -144,4 +149,12 @@ func restless(r *audit.Report) string {
 		text += fmt.Sprintf(" The other %d are real now.", others)
 	}
 	return text
+}
+
+// when is a moment as it is read on the day of another: with its date where that is not the same.
+func when(at, today time.Time) string {
+	if at, today := at.Local(), today.Local(); at.Format(time.DateOnly) == today.Format(time.DateOnly) {
+		return at.Format(time.TimeOnly)
+	}
+	return clock(at)
 }

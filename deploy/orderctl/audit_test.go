@@ -57,7 +57,7 @@ func TestAudit_FindsEverythingByTheLineOfUp(t *testing.T) {
 func TestAudit_SaysHowManyViolationsItLeavesOut(t *testing.T) {
 	report := &audit.Report{Invariants: []*audit.Invariant{{ID: "I2", Total: 3, LeftOut: 2, Violations: []audit.Violation{{Detail: "one"}}}}}
 	var out bytes.Buffer
-	require.NoError(t, (&auditCmd{}).print(&terminal{out: &out}, report))
+	require.NoError(t, (&auditCmd{}).print(&terminal{out: &out}, report, time.Now()))
 	require.Contains(t, out.String(), "I2: one\nI2: and 2 more (--all lists them)\n")
 }
 
@@ -70,28 +70,37 @@ func TestAudit_SaysWhatMayOnlyBeThatThingsStillMove(t *testing.T) {
 		},
 		Moving: &audit.Moving{Violations: 3, Orders: 2},
 	}
+	began := time.Date(2026, 11, 25, 12, 3, 0, 0, time.Local)
 	says := func() string {
 		t.Helper()
 		var out bytes.Buffer
-		require.NoError(t, (&auditCmd{}).print(&terminal{out: &out}, report))
+		require.NoError(t, (&auditCmd{}).print(&terminal{out: &out}, report, began))
 		return out.String()
 	}
 	out := says()
 	require.Contains(t, out, "I3: lost\n")
 	require.Contains(t, out, "I8 (not at rest): waits\n")
 	require.Contains(t, out, "2 order(s) not at rest yet: 3 of the 5 violations")
-	require.Contains(t, out, "within seconds")
+	require.Contains(t, out, "within seconds, where all services run: audit again")
 	require.Contains(t, out, "The other 2 are real now.")
 
-	report.Moving.Parcels, report.Moving.Due = 7, time.Date(2026, 11, 25, 12, 3, 20, 0, time.Local)
+	report.Moving.Parcels, report.Moving.Due = 7, began.Add(20*time.Second)
 	report.Invariants[0].Total = 0
 	out = says()
-	require.Contains(t, out, "7 parcels to act on, so far until 12:03:20")
+	require.Contains(t, out, "carrier acts on 7 parcels until 12:03:20 at least")
 	require.NotContains(t, out, "within seconds")
 	require.NotContains(t, out, "real now")
 
+	report.Moving.Due = began.AddDate(0, 0, 1)
+	require.Contains(t, says(), "until 2026-11-26 12:03:00 at least")
+
+	report.Moving.Due = began.Add(-time.Second)
+	out = says()
+	require.Contains(t, out, "overdue with 7 parcels: is shipping running?")
+	require.NotContains(t, out, "at least")
+
 	report.Moving.Orders = 0
-	require.Contains(t, says(), "Something not at rest yet")
+	require.Contains(t, says(), "Something is not at rest yet")
 
 	report.Moving = nil
 	require.NotContains(t, says(), "not at rest yet")
