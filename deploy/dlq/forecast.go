@@ -19,8 +19,8 @@ type Forecast struct {
 // Unreadable is the forecast of a letter that is no event today: it fails again unless its consumer was mended.
 const Unreadable documents.Effect = "unreadable"
 
-// LeftOut is the forecast of a letter that cannot be redriven.
-const LeftOut documents.Effect = "left-out"
+// LeftOut is the forecast of every letter that cannot be redriven: no document says more of it.
+var LeftOut = Forecast{"left-out", "it is refused: there is no value to hand back"}
 
 // Foresee gives a forecast for each letter. It looks at sequences and documents only: whether a consumer takes news that
 // its rules forbade then is found out by redriving it.
@@ -61,7 +61,7 @@ func foresee(l *Letter, c *Content, found map[string]map[string]documents.Docume
 	stored, ours := found[l.Consumer]
 	switch {
 	case l.LeftOut != nil:
-		return Forecast{LeftOut, "it is refused: there is no value to hand back"}
+		return LeftOut
 	case errors.Is(c.Unreadable, events.ErrUnknownType):
 		return Forecast{documents.Unread, "a type that nobody here acts on"}
 	case c.Event == nil:

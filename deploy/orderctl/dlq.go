@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -192,7 +193,7 @@ func (c *dlqShowCmd) Run(ctx context.Context, t *terminal) error {
 // forecast says what a redrive of letters would do as things are.
 func (d *direct) forecast(ctx context.Context, t *terminal, log *topics.Log, found []*dlq.Letter) ([]dlq.Forecast, error) {
 	if whole, _ := dlq.Whole(found); len(whole) == 0 {
-		return dlq.Foresee(ctx, log, nil, found) // no document says more of these
+		return slices.Repeat([]dlq.Forecast{dlq.LeftOut}, len(found)), nil // without a database
 	}
 	databases, err := d.documents(ctx)
 	if err != nil {
