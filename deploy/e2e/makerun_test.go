@@ -121,7 +121,7 @@ func (r *makeRun) start() {
 	stderr, err := os.Create(filepath.Join(r.dir, "stderr"))
 	require.NoError(r.t, err)
 	defer stderr.Close() // it has its own handle
-	cmd := exec.Command("make", "-f", makefile, "--old-file=check", "--old-file=build", "run")
+	cmd := exec.Command("make", "-f", makefile, "--old-file=check-run", "--old-file=programs", "run")
 	cmd.Dir, cmd.Env, cmd.Stderr = r.dir, r.env, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a terminal's shell does
 	stdout, err := cmd.StdoutPipe()
