@@ -12,8 +12,12 @@ import (
 // testEvent is one line of "go test -json" (go doc test2json).
 type testEvent struct {
 	Action, Package, Test, Output string
-	ImportPath, FailedBuild       string // of a package that does not build
+	ImportPath, FailedBuild       string  // of a package that does not build
+	Elapsed                       float64 // seconds that a test took, or a package
 }
+
+// worthALine, in seconds: a step of minutes shows that it moves, and where its time goes.
+const worthALine = 10
 
 // maxFailureOutput keeps a test that logs without end from burying the others.
 const maxFailureOutput = 64 << 10
@@ -62,6 +66,9 @@ func parseGo(in io.Reader, r *result) error {
 			continue
 		}
 		delete(output, key)
+		if e.Elapsed >= worthALine {
+			fmt.Fprintf(r.out, "    %4.0fs %s\n", e.Elapsed, name)
+		}
 	}
 	return scanner.Err()
 }

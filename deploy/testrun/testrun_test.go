@@ -24,6 +24,14 @@ func TestParseGo_CountsTestsAndTellsWhyOneWasSkipped(t *testing.T) {
 	require.Contains(t, r.text(), "it broke")
 }
 
+func TestParseGo_SaysWhenSomethingSlowHasEnded(t *testing.T) {
+	r := parsed(t, parseGo, `{"Action":"pass","Package":"github.com/orderwire/orderwire/p","Test":"A/B","Elapsed":70.4}
+{"Action":"pass","Package":"github.com/orderwire/orderwire/p","Test":"C","Elapsed":0.2}
+{"Action":"pass","Package":"github.com/orderwire/orderwire/p","Elapsed":71}
+`)
+	require.Equal(t, "      70s p A/B\n      71s p\n", r.text())
+}
+
 func TestParseGo_APackageThatDoesNotBuildIsAFailure(t *testing.T) {
 	r := parsed(t, parseGo, `{"ImportPath":"p","Action":"build-output","Output":"undefined: x\n"}
 {"ImportPath":"p","Action":"build-fail"}
