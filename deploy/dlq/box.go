@@ -25,7 +25,7 @@ type Filter struct {
 
 // Empty tells whether nothing was asked for.
 func (f Filter) Empty() bool {
-	return len(f.IDs) == 0 && f.Topic == "" && f.Consumer == "" && f.Order == "" && f.Error == "" && f.OlderThan == 0 && f.NewerThan == 0
+	return len(f.IDs) == 0 && f.Topic == "" && f.Consumer == "" && f.Order == "" && f.Error == "" && f.OlderThan <= 0 && f.NewerThan <= 0
 }
 
 func (f Filter) picks(l *Letter, now time.Time) bool {

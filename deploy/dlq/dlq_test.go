@@ -377,3 +377,13 @@ func TestParseID_ReadsWhatStringGives(t *testing.T) {
 		require.Error(t, err, s)
 	}
 }
+
+// What picks all letters must say that nothing was asked for.
+func TestFilter_IsEmptyWhereItPicksAll(t *testing.T) {
+	for _, f := range []Filter{{}, {OlderThan: -time.Hour}, {NewerThan: -time.Hour}} {
+		require.True(t, f.picks(&Letter{}, time.Now()), f)
+		require.True(t, f.Empty(), f)
+	}
+	require.False(t, Filter{OlderThan: time.Nanosecond}.Empty())
+	require.False(t, Filter{Error: "x"}.Empty())
+}

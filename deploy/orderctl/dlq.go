@@ -25,12 +25,12 @@ type dlqCmd struct {
 // letters picks dead letters.
 type letters struct {
 	direct
-	Topic     string        `help:"Of records of this topic."`
-	Consumer  string        `help:"Of this consumer."`
-	Order     string        `help:"Of this order."`
-	Error     string        `help:"Whose error has this in it."`
-	OlderThan time.Duration `help:"Older than this, as 1h30m."`
-	NewerThan time.Duration `help:"Not older than this."`
+	Topic     string        `type:"given" help:"Of records of this topic."`
+	Consumer  string        `type:"given" help:"Of this consumer."`
+	Order     string        `type:"given" help:"Of this order."`
+	Error     string        `type:"given" help:"Whose error has this in it."`
+	OlderThan time.Duration `type:"given" help:"Older than this, as 1h30m."`
+	NewerThan time.Duration `type:"given" help:"Not older than this."`
 }
 
 func (l *letters) filter(ids []string) (dlq.Filter, error) {

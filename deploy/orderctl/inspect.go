@@ -74,12 +74,12 @@ func (c *stuckCmd) Run(ctx context.Context, t *terminal) error {
 // tailCmd prints what stands in the topics.
 type tailCmd struct {
 	direct
-	Order    string        `help:"Of this order."`
-	Customer string        `help:"Of this customer."`
-	Type     []string      `help:"Of these types, comma separated."`
+	Order    string        `type:"given" help:"Of this order."`
+	Customer string        `type:"given" help:"Of this customer."`
+	Type     []string      `type:"given" help:"Of these types, comma separated."`
 	From     time.Time     `help:"Written at this time or later, as 2026-11-25T16:00:00Z."`
 	Until    time.Time     `help:"Written before this time."`
-	Since    time.Duration `help:"Written in this last time, as 10m; instead of --from."`
+	Since    time.Duration `type:"given" help:"Written in this last time, as 10m; instead of --from."`
 	Follow   bool          `short:"f" help:"Go on with what is written, until interrupted; without a time only that."`
 }
 
@@ -88,8 +88,6 @@ func (c *tailCmd) Validate() error {
 	switch {
 	case c.Since != 0 && !c.From.IsZero():
 		return errors.New("--since and --from: want one of them")
-	case c.Since < 0:
-		return errors.New("--since: want a time, as 10m")
 	case c.Follow && !c.Until.IsZero():
 		return errors.New("--follow and --until: want one of them")
 	}

@@ -78,7 +78,7 @@ func run(args, environ []string, in io.Reader, out, errOut io.Writer) int {
 	code := -1
 	parser, err := kong.New(&c, kong.Name("orderctl"), kong.Description("Run, drive and inspect Orderwire."),
 		kong.Writers(out, errOut), kong.Exit(func(n int) { code = n }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Bind(t))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Bind(t), kong.NamedMapper("given", newGiven()))
 	if err != nil {
 		t.say("orderctl: %v", err)
 		return exitFailed

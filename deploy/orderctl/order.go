@@ -249,8 +249,8 @@ func (c *orderShowCmd) whole(ctx context.Context, t *terminal, api *client.Clien
 
 type orderListCmd struct {
 	remote
-	Status   string `help:"With this status only."`
-	Customer string `help:"Of this customer only (operator)."`
+	Status   string `type:"given" help:"With this status only."`
+	Customer string `type:"given" help:"Of this customer only (operator)."`
 	Limit    int    `default:"20" help:"At most so many (0: all)."`
 }
 

@@ -33,8 +33,8 @@ type shipmentCmd struct {
 
 type shipmentListCmd struct {
 	remote
-	Order  string `help:"Of this order only."`
-	Status string `help:"With this status only."`
+	Order  string `type:"given" help:"Of this order only."`
+	Status string `type:"given" help:"With this status only."`
 	Limit  int    `default:"20" help:"At most so many (0: all)."`
 }
 

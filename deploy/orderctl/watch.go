@@ -22,8 +22,8 @@ const lastWords = 500 * time.Millisecond
 
 type orderWatchCmd struct {
 	remote
-	ID    string   `arg:"" optional:"" help:"Of this order only, until it has ended, whatever types are shown."`
-	Type  []string `help:"Of these types only, for instance order-*."`
+	ID    string   `arg:"" optional:"" type:"given" help:"Of this order only, until it has ended, whatever types are shown."`
+	Type  []string `type:"given" help:"Of these types only, for instance order-*."`
 	After string   `help:"Begin there: latest, earliest, a time (RFC 3339) or a cursor (default: now, or the order's beginning)."`
 }
 

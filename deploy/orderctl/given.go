@@ -1,0 +1,29 @@
+package main
+
+import (
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// given is how flags with `type:"given"` are read: those that narrow down what a command is about. Empty, as an
+// unset variable of a script is, or with a time that no age is below, they would pick everything instead of nothing.
+type given struct{ plain *kong.Registry }
+
+func newGiven() given { return given{kong.NewRegistry().RegisterDefaults()} }
+
+// Decode refuses what picks nothing.
+func (g given) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	if s, ok := ctx.Scan.Peek().Value.(string); ok && s == "" {
+		return errors.New("it is empty: want a value")
+	}
+	if err := g.plain.ForType(target.Type()).Decode(ctx, target); err != nil {
+		return err
+	}
+	if d, ok := target.Interface().(time.Duration); ok && d <= 0 {
+		return errors.New("want a time above 0, as 1h30m")
+	}
+	return nil
+}
