@@ -18,7 +18,7 @@ import (
 // explainCmd tells one order's story.
 type explainCmd struct {
 	direct
-	Order string `arg:"" help:"The order's id."`
+	Order string `arg:"" type:"given" help:"The order's id."`
 }
 
 // Run prints one screen.

@@ -8,8 +8,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// given is how flags with `type:"given"` are read: those that narrow down what a command is about. Empty, as an
-// unset variable of a script is, or with a time that no age is below, they would pick everything instead of nothing.
+// given is how flags and arguments with `type:"given"` are read: those that say what a command is about. Empty, as an
+// unset variable of a script is, or with a time of zero or less, they would pick everything instead of nothing.
 type given struct{ plain *kong.Registry }
 
 func newGiven() given { return given{kong.NewRegistry().RegisterDefaults()} }

@@ -23,10 +23,23 @@ func TestGiven_WhatPicksNothingIsRefusedAndDoesNotPickAll(t *testing.T) {
 		require.Empty(t, out)
 		require.Contains(t, errOut, last[:strings.IndexByte(last, '=')], line)
 	}
-	code, _, errOut := orderctl([]string{"ORDERWIRE_URL=http://127.0.0.1:1"}, "order", "watch", "")
-	require.Equal(t, exitUsage, code, errOut)
+	for _, words := range [][]string{
+		{"explain", ""},
+		{"order", "show", ""},
+		{"order", "change", "", "--note=n"},
+		{"order", "cancel", ""},
+		{"order", "watch", ""},
+		{"shipment", "dispatch", ""},
+		{"shipment", "deliver", ""},
+		{"shipment", "fail", ""},
+	} {
+		code, out, errOut := orderctl([]string{"ORDERWIRE_URL=http://127.0.0.1:1", "KAFKA_BROKERS=127.0.0.1:1", "MONGODB_URI=mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"}, words...)
+		require.Equal(t, exitUsage, code, "%s: %s", words, errOut)
+		require.Empty(t, out)
+		require.Contains(t, errOut, "it is empty", words)
+	}
 
-	code, _, errOut = orderctl(nil, "dlq", "list", "--kafka=127.0.0.1:1", "--order=o-1", "--error=a b", "--older-than=1h30m")
+	code, _, errOut := orderctl(nil, "dlq", "list", "--kafka=127.0.0.1:1", "--order=o-1", "--error=a b", "--older-than=1h30m")
 	require.Equal(t, exitUnreachable, code, errOut)
 	code, _, errOut = orderctl(nil, "tail", "--kafka=127.0.0.1:1", "--type=order-created,order-updated", "--since=10m")
 	require.Equal(t, exitUnreachable, code, errOut)

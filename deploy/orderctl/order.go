@@ -197,7 +197,7 @@ func explain(o order) string {
 
 type orderShowCmd struct {
 	remote
-	ID string `arg:"" help:"Which one."`
+	ID string `arg:"" type:"given" help:"Which one."`
 }
 
 // Run prints the order and what has happened to it.
@@ -285,7 +285,7 @@ func (c *orderListCmd) Run(ctx context.Context, t *terminal) error {
 
 type orderChangeCmd struct {
 	remote
-	ID         string  `arg:"" help:"Which one."`
+	ID         string  `arg:"" type:"given" help:"Which one."`
 	Name       *string `help:"Who gets it."`
 	Street     *string `help:"Street."`
 	City       *string `help:"City."`
@@ -332,7 +332,7 @@ func (c *orderChangeCmd) Run(ctx context.Context, t *terminal) error {
 
 type orderCancelCmd struct {
 	remote
-	ID string `arg:"" help:"Which one."`
+	ID string `arg:"" type:"given" help:"Which one."`
 }
 
 // Run asks for the cancellation; whether it comes in time, the order says later (order watch).

@@ -83,7 +83,7 @@ func (r *remote) carrierStep(ctx context.Context, t *terminal, order, step strin
 
 type shipmentDispatchCmd struct {
 	remote
-	Order    string `arg:"" help:"Whose shipment."`
+	Order    string `arg:"" type:"given" help:"Whose shipment."`
 	Tracking string `help:"The carrier's tracking number."`
 }
 
@@ -98,7 +98,7 @@ func (c *shipmentDispatchCmd) Run(ctx context.Context, t *terminal) error {
 
 type shipmentDeliverCmd struct {
 	remote
-	Order string `arg:"" help:"Whose shipment."`
+	Order string `arg:"" type:"given" help:"Whose shipment."`
 }
 
 // Run tells that the parcel has arrived.
@@ -108,7 +108,7 @@ func (c *shipmentDeliverCmd) Run(ctx context.Context, t *terminal) error {
 
 type shipmentFailCmd struct {
 	remote
-	Order  string `arg:"" help:"Whose shipment."`
+	Order  string `arg:"" type:"given" help:"Whose shipment."`
 	Reason string `enum:"refused,lost" default:"lost" help:"refused: it comes back to the stock; lost: it is written off."`
 }
 
