@@ -47,16 +47,16 @@ func Stuck(ctx context.Context, d *documents.Databases, deadlines map[string]tim
 		filter, sort := overdue(status, now.Add(-o.Deadline))
 		var err error
 		if o.Total, err = orders.CountDocuments(ctx, filter); err != nil {
-			return nil, fmt.Errorf("count orders that are %s: %w", status, err)
+			return nil, documents.Away(ctx, fmt.Errorf("count orders that are %s: %w", status, err))
 		}
 		cursor, err := orders.Find(ctx, filter, options.Find().SetSort(sort).SetLimit(int64(limit)).
 			SetProjection(bson.D{{Key: "customerId", Value: 1}, {Key: "status", Value: 1}, {Key: "waiting", Value: 1}, {Key: "createdAt", Value: 1}}))
 		if err != nil {
-			return nil, fmt.Errorf("find orders that are %s: %w", status, err)
+			return nil, documents.Away(ctx, fmt.Errorf("find orders that are %s: %w", status, err))
 		}
 		var found []documents.Order
 		if err := cursor.All(ctx, &found); err != nil {
-			return nil, fmt.Errorf("find orders that are %s: %w", status, err)
+			return nil, documents.Away(ctx, fmt.Errorf("find orders that are %s: %w", status, err))
 		}
 		for _, f := range found {
 			o.Orders = append(o.Orders, Waiting{f.ID, f.CustomerID, f.Since()})

@@ -38,6 +38,15 @@ type UnreachableError struct{ err error }
 func (e *UnreachableError) Error() string { return e.err.Error() }
 func (e *UnreachableError) Unwrap() error { return e.err }
 
+// Away gives an error of a database as an *UnreachableError where it is one: the database did not answer or had no
+// primary, and it was not the caller who ended it. A refusal, and what cannot be decoded, stays as it is.
+func Away(ctx context.Context, err error) error {
+	if mongodb.IsAway(err) && !errors.Is(ctx.Err(), context.Canceled) {
+		return &UnreachableError{err}
+	}
+	return err
+}
+
 // patience is how long a database may take to answer for the first time.
 const patience = 10 * time.Second
 
@@ -247,7 +256,7 @@ func (d Document) Envelope() *Envelope {
 func (d *Databases) Find(ctx context.Context, service string, ids ...string) (map[string]Document, error) {
 	cursor, err := d.Collection(service).Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}})
 	if err != nil {
-		return nil, fmt.Errorf("read documents of %s: %w", service, err)
+		return nil, Away(ctx, fmt.Errorf("read documents of %s: %w", service, err))
 	}
 	found := make(map[string]Document, len(ids))
 	for cursor.Next(ctx) {
@@ -266,7 +275,7 @@ func (d *Databases) Find(ctx context.Context, service string, ids ...string) (ma
 		found[doc.Envelope().ID] = doc
 	}
 	if err := errors.Join(cursor.Err(), cursor.Close(ctx)); err != nil {
-		return nil, fmt.Errorf("read documents of %s: %w", service, err)
+		return nil, Away(ctx, fmt.Errorf("read documents of %s: %w", service, err))
 	}
 	return found, nil
 }
