@@ -53,6 +53,12 @@ func implied(s shipmentFacts) ends {
 
 func (f reservationFacts) ends() ends { return ends{f.Status, f.Cause} }
 
+// tookGoods tells whether goods were ever held: shipping is asked to ship them in the same write. Those of an order that
+// was cancelled may never have been.
+func (f reservationFacts) tookGoods() bool {
+	return f.Status == held || f.Status == shippedOut || f.Status == writtenOff || f.Cause == causeFailed
+}
+
 // final tells whether a reservation's goods move no more.
 func (f reservationFacts) final() bool { return f.Status != held && f.Status != shippedOut }
 

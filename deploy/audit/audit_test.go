@@ -208,6 +208,9 @@ func TestAudit_FindsWhatIsPlanted(t *testing.T) {
 		{name: "the document disagrees with what it has taken", id: "I9", says: "document differ: shipment: status (dispatched, scheduled)", topic: topicShipping, at: 1, live: true, plant: func(_ *testing.T, w *world) {
 			w.order["shipment"].(bson.M)["status"] = int32(2)
 		}},
+		{name: "goods that nobody was asked to ship", id: "I9", says: "shipping was never asked to ship them", live: true, plant: func(_ *testing.T, w *world) {
+			w.reservation["request"] = nil
+		}},
 		{name: "a status that no fact bears out", id: "I9", says: "its status is delivered, its facts amount to confirmed", live: true, plant: func(_ *testing.T, w *world) {
 			w.order["status"] = "delivered"
 		}},

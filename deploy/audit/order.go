@@ -115,6 +115,9 @@ func (r *reading) told(id string, d *dossier) {
 		r.given(id, d, document, fromInventoryToShipping, &v.Envelope, v.OwnShipping)
 		r.taken(id, d, document, fromOrderAPI, v.SeenOrderAPI)
 		r.taken(id, d, document, fromShipping, v.SeenShipping)
+		r.found.check("I9", v.Facts.Asked || !v.Facts.tookGoods(), func() Violation {
+			return Violation{Order: id, Document: document, Detail: "goods were held, and shipping was never asked to ship them"}
+		})
 	}
 	if s := d.shipment; s != nil {
 		document := r.name(r.shipments, s.ID)

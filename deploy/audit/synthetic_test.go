@@ -51,16 +51,7 @@ func checkMany(t *testing.T, n int) (peak float64) {
 	}
 	before := live()
 	look := func() { peak = max(peak, live()-before) }
-	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://127.0.0.1:1")) // names only: nothing is asked of it
-	require.NoError(t, err)
-	defer func() { require.NoError(t, client.Disconnect(context.Background())) }()
-	db := client.Database("none")
-	a := &auditor{
-		config: Config{Quiesced: true, Say: t.Logf}, found: newFindings("quiesced", maxListed), partitions: 12, truncated: map[part]bool{},
-		orders: db.Collection("orders"), reservations: db.Collection("reservations"), shipments: db.Collection("shipments"),
-		committed: map[string]map[string]map[int32]int64{}, kept: &spill{dir: t.TempDir()},
-	}
-	defer a.kept.close()
+	a := offline(t)
 	id := func(i int) string { return fmt.Sprintf("01a21376-b1eb-7976-8c05-%012d", i) }
 	often := max(1, n/20)
 	for i := range n {
@@ -92,6 +83,24 @@ func checkMany(t *testing.T, n int) (peak float64) {
 	require.True(t, a.found.Holds(), "%+v", a.found.Invariants)
 	require.Equal(t, n, a.found.by["I12"].Checked)
 	return peak
+}
+
+// offline is a quiesced audit without a database and a broker, of what is set aside for it.
+func offline(t *testing.T) *auditor {
+	t.Helper()
+	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://127.0.0.1:1")) // names only: nothing is asked of it
+	require.NoError(t, err)
+	db := client.Database("none")
+	a := &auditor{
+		config: Config{Quiesced: true, Say: t.Logf}, found: newFindings("quiesced", maxListed), partitions: 12, truncated: map[part]bool{},
+		orders: db.Collection("orders"), reservations: db.Collection("reservations"), shipments: db.Collection("shipments"),
+		committed: map[string]map[string]map[int32]int64{}, kept: &spill{dir: t.TempDir()},
+	}
+	t.Cleanup(func() {
+		a.kept.close()
+		require.NoError(t, client.Disconnect(context.Background()))
+	})
+	return a
 }
 
 // documentsOf gives a confirmed order as its three services have it.
