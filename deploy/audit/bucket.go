@@ -20,11 +20,11 @@ type dossier struct {
 	accepted    bool
 
 	streams [streams]stream
-	before  lasts  // what a follower remembers of them
-	types   uint16 // which of those that come once have come
-	version int64  // of the last event of order-api
-	twin    bool   // which one more event of that version follows
-	letters [3]bool
+	before  lasts            // what a follower remembers of them
+	types   uint16           // which of those that come once have come
+	version int64            // of the last event of order-api
+	twin    bool             // which one more event of that version follows
+	letters map[source]int64 // those that were not handed back, by where the newest of each lies
 }
 
 // reading is one bucket: all about some of the orders.
@@ -56,15 +56,30 @@ func (r *reading) take(e *entry) {
 		d := r.of(e.Shipment.ID)
 		d.shipment, e.Shipment.ID = e.Shipment, d.id
 	case e.Letter != nil:
-		r.letters[e.Letter.Source] = true
-		if d := r.dossiers[e.Letter.Key]; d != nil && !e.Letter.Ignored {
-			d.letters[e.Letter.Source.Group] = true
-		}
+		r.letter(e.Letter)
 	case e.Heard != nil:
 		r.heard(e.Heard)
 	default:
 		r.of(e.Accepted).accepted = true
 	}
+}
+
+// letter takes in a dead letter, or that one was handed back: then its record was handled, unless a newer one of it follows.
+func (r *reading) letter(l *letter) {
+	d := r.dossiers[l.Key]
+	switch {
+	case l.Redriven:
+		if d != nil && d.letters[l.Source] <= l.At {
+			delete(d.letters, l.Source)
+		}
+		return
+	case d != nil && !l.Ignored:
+		if d.letters == nil {
+			d.letters = map[source]int64{}
+		}
+		d.letters[l.Source] = l.At
+	}
+	r.letters[l.Source] = true
 }
 
 // of gives an order's dossier, a new one at first sight.

@@ -80,11 +80,13 @@ func (a *auditor) record(rec *topics.Record) error {
 	return a.kept.put(&entry{Heard: h})
 }
 
-// letter says where a dead letter came from, and what its record was about.
+// letter says where a dead letter came from, and what its record was about; or that it was handed back.
 type letter struct {
-	Source  source
-	Key     string
-	Ignored bool // somebody wrote the record on purpose
+	Source   source
+	Key      string
+	Ignored  bool  // somebody wrote the record on purpose
+	At       int64 // where it lies in its topic; of a redrive: up to where it settles
+	Redriven bool
 }
 
 // source is a record that a group has dead-lettered.
@@ -99,16 +101,25 @@ func (a *auditor) deadLetters(ctx context.Context, p int32) error {
 		for _, topic := range group.topics {
 			name := deadLetterTopic(topic, group.name)
 			err := a.log.Read(ctx, name, p, a.bounds[name][p], func(l *topics.Record) error {
-				if l.Header("dlq-decision") != "" {
-					return nil // a mark of orderctl dlq behind a letter, no letter
+				at, redriven := l.Offset, false
+				switch l.Header("dlq-decision") { // of a mark of orderctl dlq behind a letter
+				case "":
+					a.found.DeadLetters++
+				case "redriven":
+					settles, err := strconv.ParseInt(l.Header("dlq-settles"), 10, 64)
+					if err != nil {
+						return nil //nolint:nilerr // it settles nothing
+					}
+					at, redriven = settles, true
+				default:
+					return nil
 				}
-				a.found.DeadLetters++
 				offset, err := strconv.ParseInt(l.Header("dlq-offset"), 10, 64)
 				if isOurs := err == nil && l.Header("dlq-partition") == strconv.Itoa(int(p)); !isOurs {
 					return nil
 				}
 				from := Coordinates{l.Header("dlq-topic"), p, offset}
-				return a.kept.put(&entry{Letter: &letter{source{g, from}, string(l.Key), a.config.Ignore[from]}})
+				return a.kept.put(&entry{Letter: &letter{source{g, from}, string(l.Key), a.config.Ignore[from], at, redriven}})
 			})
 			if err != nil {
 				return err
