@@ -394,14 +394,29 @@ var graveyards = []string{
 	"shipping-events.inventory.dlq", "shipping-events.order-api.dlq", "shipping-events.shipping.dlq",
 }
 
-// checkPoison wants a dead letter of each record that cannot be handled (I9).
-func checkPoison(v *verdict, poison []grave, letters map[grave]bool) {
-	for _, g := range poison {
-		if !letters[g] {
-			v.say("I9", "", "%s/%d@%d cannot be handled, and %s has no dead letter of it", g.Topic, g.Partition, g.Offset, g.letters)
-			v.found[len(v.found)-1].record = &g.coordinates
+// checkLetters wants a dead letter of each record that cannot be handled, and none of any other (I9): audit and replay take
+// a service's word for it that what it has buried cannot be handled. Whatever the harness made up may be buried: also what
+// it does not know to be in the log, since the answer was lost.
+func (s *system) checkLetters(ctx context.Context, v *verdict) error {
+	letters, err := s.deadLetters(ctx)
+	if err != nil {
+		return err
+	}
+	say := func(g grave, format string) {
+		v.say("I9", "", format, g.Topic, g.Partition, g.Offset, g.letters)
+		v.found[len(v.found)-1].record = &g.coordinates
+	}
+	for _, g := range s.poison {
+		if _, there := letters[g]; !there {
+			say(g, "%s/%d@%d cannot be handled, and %s has no dead letter of it")
 		}
 	}
+	for g, marked := range letters {
+		if !marked && !s.wrote(g.Topic, g.Partition, g.Offset) {
+			say(g, "%s/%d@%d is an event of the services, and %s has a dead letter of it")
+		}
+	}
+	return nil
 }
 
 // wrote tells whether the record is one of those.

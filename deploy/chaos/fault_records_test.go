@@ -20,7 +20,7 @@ import (
 func broken(t *testing.T) *breaker {
 	t.Helper()
 	limit := "1048576"
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topicOrders, topicShipping),
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, append(graveyards, topicOrders, topicShipping)...),
 		kfake.BrokerConfigs(map[string]string{"message.max.bytes": limit}))
 	require.NoError(t, err)
 	t.Cleanup(broker.Close)
@@ -53,6 +53,61 @@ func TestPoison_WantsWhatIsOverTheLimitRefused(t *testing.T) {
 	defer kafka.Close()
 	require.NoError(t, b.wantRefused(t.Context(), kafka, []*kgo.Record{{Topic: topicOrders, Value: []byte("small")}}))
 	require.Len(t, b.sys.found.found, 1)
+}
+
+// A consumer may bury what the harness made up, and nothing else; and what it cannot handle it must bury.
+func TestCheckLetters_OfWhatTheHarnessMadeUpAndOfNothingElse(t *testing.T) {
+	b := broken(t)
+	kafka, err := b.writer()
+	require.NoError(t, err)
+	defer kafka.Close()
+	const graveyard = "order-events.inventory.dlq"
+	write := func(topic string, headers ...string) {
+		t.Helper()
+		r := &kgo.Record{Topic: topic, Partition: 3}
+		for n := 0; n < len(headers); n += 2 {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: headers[n], Value: []byte(headers[n+1])})
+		}
+		require.NoError(t, kafka.ProduceSync(t.Context(), r).FirstErr())
+	}
+	bury := func(offset string, more ...string) {
+		t.Helper()
+		write(graveyard, append([]string{"dlq-topic", topicOrders, "dlq-partition", "3", "dlq-offset", offset}, more...)...)
+	}
+	told := func() []string {
+		t.Helper()
+		var v verdict
+		require.NoError(t, b.sys.checkLetters(t.Context(), &v))
+		var all []string
+		for _, f := range v.found {
+			require.Equal(t, "I9", f.Invariant)
+			require.NotNil(t, f.record)
+			all = append(all, f.Detail)
+		}
+		return all
+	}
+	write(topicOrders, "ce_type", "order-created") // 0, an event of the services
+	_, err = doPoison(t.Context(), b, Injection{Variant: "undecodable", Target: []string{topicOrders, "3"}, N: 1})
+	require.NoError(t, err)
+	_, err = doPoison(t.Context(), b, Injection{Variant: "no-headers", Target: []string{topicOrders, "3"}, N: 1})
+	require.NoError(t, err)
+	write(topicOrders, ownHeader, "undecodable") // 3, of which the harness never learned that it was taken
+
+	const unburied = "order-events/3@1 cannot be handled, and " + graveyard + " has no dead letter of it"
+	require.Equal(t, []string{unburied}, told())
+	bury("1", "dlq-decision", "redriven") // is no letter
+	require.Equal(t, []string{unburied}, told())
+	bury("1")
+	bury("1", ownHeader, "undecodable") // it was handed back, and is as bad as before
+	bury("2")                           // as a service may that does not look who it is for
+	bury("3", ownHeader, "undecodable")
+	bury("3", "dlq-decision", "redriven")
+	require.Empty(t, told())
+
+	bury("0")
+	require.Equal(t, []string{"order-events/3@0 is an event of the services, and " + graveyard + " has a dead letter of it"}, told())
+	write(graveyard) // of nobody knows what
+	require.Len(t, told(), 2)
 }
 
 // What is said to be impossible can be read, and is about an order that nobody placed.

@@ -33,15 +33,17 @@ func (s *system) readLog(ctx context.Context) ([]record, error) {
 	return all, err
 }
 
-// deadLetters gives all there are.
+// deadLetters gives all there are, and of each whether its record had the mark of what the harness makes up.
 func (s *system) deadLetters(ctx context.Context) (map[grave]bool, error) {
 	letters := map[grave]bool{}
 	return letters, s.readTopics(ctx, graveyards, func(r *kgo.Record) {
-		g := grave{letters: r.Topic}
-		g.Topic = header(r, "dlq-topic")
+		if header(r, "dlq-decision") != "" {
+			return // of orderctl dlq, behind a letter
+		}
+		g := grave{coordinates{header(r, "dlq-topic"), -1, -1}, r.Topic}
 		fmt.Sscan(header(r, "dlq-partition"), &g.Partition) //nolint:errcheck // what is no number matches nothing
 		fmt.Sscan(header(r, "dlq-offset"), &g.Offset)       //nolint:errcheck // what is no number matches nothing
-		letters[g] = true
+		letters[g] = letters[g] || header(r, ownHeader) != ""
 	})
 }
 

@@ -309,11 +309,9 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	whole := slices.Clone(log)
 	log = slices.DeleteFunc(log, func(e record) bool { return r.sys.wrote(e.Topic, e.Partition, e.Offset) })
 	checkLog(v, log)
-	letters, err := r.sys.deadLetters(ctx)
-	if err != nil {
+	if err := r.sys.checkLetters(ctx, v); err != nil {
 		return err
 	}
-	checkPoison(v, r.sys.poison, letters)
 	res.Pushed = r.checkWatchers(ctx, log)
 	v.found = append(v.found, r.sys.found.found...)
 	r.mu.Lock()
