@@ -64,7 +64,8 @@ func doFailpoint(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	if i.Variant == string(chaos.Redrive) {
 		n, within = 1, redriveWithin // its N is of dead letters
 	}
-	p.up(fmt.Sprintf("ORDERWIRE_FAILPOINT=%s@%d", i.Variant, n))
+	p.next(fmt.Sprintf("ORDERWIRE_FAILPOINT=%s@%d", i.Variant, n))
+	p.up()
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	switch i.Variant {
@@ -78,6 +79,7 @@ func doFailpoint(ctx context.Context, b *breaker, i Injection) (healer, error) {
 			return func(context.Context) {}, nil // whoever looks after it has started it again, without
 		}
 	}
+	p.next() // it may not even have started
 	return func(ctx context.Context) {
 		p.down(ctx, false)
 		p.up()

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/orderwire/orderwire/deploy/stack"
 )
@@ -40,16 +42,21 @@ func doVersions(ctx context.Context, b *breaker, i Injection) (healer, error) {
 		}
 		today, old = append(today, p), append(old, o)
 	}
-	for _, o := range old {
-		o.up()
+	errs := make([]error, len(old))
+	var all sync.WaitGroup
+	for n, o := range old {
+		all.Go(func() { _, errs[n] = b.join(ctx, o.name) })
 	}
+	all.Wait()
 	switch i.Variant {
 	case "instead":
 		inParallel(today, func(p *part) { p.down(ctx, true) })
 	case "newer":
 		for _, p := range today { // one after the other, as in a rolling upgrade
 			p.down(ctx, true)
-			p.up("ORDERWIRE_EVENTS=newer")
+			p.fromNowOn("ORDERWIRE_EVENTS=newer")
+			_, err := b.join(ctx, p.name)
+			errs = append(errs, err)
 		}
 	}
 	return func(ctx context.Context) {
@@ -58,12 +65,13 @@ func doVersions(ctx context.Context, b *breaker, i Injection) (healer, error) {
 			case "instead":
 				p.up()
 			case "newer":
+				p.fromNowOn()
 				p.down(ctx, true)
 				p.up()
 			}
 		}
 		inParallel(old, func(p *part) { p.down(ctx, true) })
-	}, nil
+	}, errors.Join(errs...)
 }
 
 // oldSuffix ends the names of parts that run an older commit's binary.

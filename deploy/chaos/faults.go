@@ -69,27 +69,29 @@ func (b *breaker) part(name string) (*part, error) {
 
 // instance is the service process that a part stands for.
 func (b *breaker) instance(name string) (*stack.Instance, error) {
-	for _, service := range stack.Services() {
-		for _, i := range b.sys.stack.Instances(service) {
-			if i.Name == name {
-				return i, nil
-			}
+	p, err := b.part(name)
+	if err != nil {
+		return nil, err
+	}
+	if u, ok := p.unit.(process); ok {
+		if i, ok := u.controlled.(*stack.Instance); ok {
+			return i, nil
 		}
 	}
-	return nil, fmt.Errorf("no instance is called %q", name)
+	return nil, fmt.Errorf("%s is no instance of a service", name)
 }
 
 // joinsWithin is how long an instance may take to be a member of its group: a member that was killed has to be given up
 // before.
 const joinsWithin = 25 * time.Second
 
-// join starts a spare instance and waits until it is a member of its group.
-func (b *breaker) join(ctx context.Context, spare string) (*part, error) {
-	p, err := b.part(spare)
+// join lets an instance start and waits until it is a member of its group, if it has one.
+func (b *breaker) join(ctx context.Context, name string) (*part, error) {
+	p, err := b.part(name)
 	if err != nil {
 		return nil, err
 	}
-	i, err := b.instance(spare)
+	i, err := b.instance(name)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +105,7 @@ func (b *breaker) join(ctx context.Context, spare string) (*part, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return p, fmt.Errorf("%s does not join: %w", spare, ctx.Err())
+			return p, fmt.Errorf("%s does not join: %w", name, ctx.Err())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

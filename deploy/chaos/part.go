@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -77,7 +78,8 @@ type part struct {
 	downs  int
 	pauses int
 	ready  bool
-	env    []string           // of the next start only
+	env    []string           // of every start
+	once   []string           // of the next start besides, and only of that: who is to die at a failpoint starts again without
 	giveUp context.CancelFunc // of a start in progress
 }
 
@@ -118,8 +120,8 @@ func (p *part) reconcile(ctx context.Context) error {
 	p.ready = false
 	starting, cancel := context.WithCancel(ctx)
 	p.giveUp = cancel
-	env := p.env
-	p.env = nil
+	env := slices.Concat(p.env, p.once)
+	p.once = nil
 	p.mu.Unlock()
 	err := p.unit.start(starting, env)
 	cancel()
@@ -156,11 +158,24 @@ func (p *part) down(ctx context.Context, clean bool) bool {
 	return ran
 }
 
-// up ends a down. The environment counts for the start that follows, and only it does.
-func (p *part) up(env ...string) {
+// next gives the next start an environment, whichever fault lets it start; fromNowOn gives one to all, until it is called
+// again.
+func (p *part) next(env ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.once = env
+}
+
+func (p *part) fromNowOn(env ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.env = env
+}
+
+// up ends a down.
+func (p *part) up() {
 	p.mu.Lock()
 	p.downs--
-	p.env = env
 	p.mu.Unlock()
 	select {
 	case p.wake <- struct{}{}:
