@@ -64,20 +64,47 @@ func drawKafkaError(d *drawer) {
 	})
 }
 
-func doKafkaError(_ context.Context, b *breaker, i Injection) (healer, error) {
+func doKafkaError(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	broker := b.sys.stack.Broker.Fake()
 	if broker == nil {
 		return nil, errNothingToBreak // it answers nothing at all
 	}
+	return answerWith(ctx, broker, i)
+}
+
+// answerWith waits for the first such answer as long as there shall be any, and lets them go on for as long after it.
+func answerWith(ctx context.Context, broker *kfake.Cluster, i Injection) (healer, error) {
 	faults, err := kafkaFaults(i)
 	if err != nil {
 		return nil, err
 	}
-	injected := broker.Fault(faults...)
-	return func(context.Context) { injected.Remove() }, nil
+	var all []*kfake.FaultHandle
+	for _, f := range faults {
+		all = append(all, broker.Fault(f))
+	}
+	heal := func(context.Context) {
+		for _, h := range all {
+			h.Remove()
+		}
+	}
+	if err := hit(ctx, all[len(all)-1], time.Duration(i.For)); err != nil {
+		heal(ctx)
+		return heal, err
+	}
+	return heal, nil
 }
 
-// kafkaFaults is the injection as kfake wants it.
+// hit waits until a request was answered so.
+func hit(ctx context.Context, h *kfake.FaultHandle, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if h.Wait(ctx, 1) != nil {
+		return errNothingToBreak
+	}
+	return nil
+}
+
+// kafkaFaults is the injection as kfake wants it; the answer itself is the last of them.
 func kafkaFaults(i Injection) ([]kfake.Fault, error) {
 	ask, of := i.Target[0], i.Target[1]
 	n := slices.IndexFunc(kafkaErrors[ask], func(e *kerr.Error) bool { return e.Message == i.Variant })

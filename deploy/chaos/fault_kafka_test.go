@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/orderwire/orderwire/deploy/stack"
@@ -26,6 +29,39 @@ func TestKafkaErrors_AllAreDrawn(t *testing.T) {
 			require.True(t, drawn[ask+e.Message], "%s to %s", e.Message, ask)
 		}
 	}
+}
+
+// An answer that nobody was given is not done, and is taken back.
+func TestKafkaErrors_AreDoneOnceGiven(t *testing.T) {
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topicOrders))
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	kafka, err := kgo.NewClient(kgo.SeedBrokers(broker.ListenAddrs()...), kgo.DefaultProduceTopic(topicOrders))
+	require.NoError(t, err)
+	t.Cleanup(kafka.Close)
+	i := Injection{Variant: kerr.MessageTooLarge.Message, N: 1, Target: []string{askProduce, topicOrders, "all"}}
+	write := func() error { return kafka.ProduceSync(t.Context(), kgo.StringRecord("")).FirstErr() }
+
+	i.For = duration(10 * time.Millisecond)
+	_, err = answerWith(t.Context(), broker, i)
+	require.ErrorIs(t, err, errNothingToBreak)
+	require.NoError(t, write())
+
+	i.For = duration(time.Minute)
+	told := make(chan error, 1)
+	go func() {
+		for {
+			if err := write(); err != nil { // until it is there
+				told <- err
+				return
+			}
+		}
+	}()
+	heal, err := answerWith(t.Context(), broker, i)
+	require.NoError(t, err)
+	require.ErrorIs(t, <-told, kerr.MessageTooLarge)
+	heal(t.Context())
+	require.NoError(t, write())
 }
 
 // Apache Kafka cannot be told what to answer.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -57,23 +58,34 @@ func drawOutbox(d *drawer) {
 }
 
 func doOutbox(ctx context.Context, b *breaker, i Injection) (healer, error) {
-	if i.Variant == "poison" {
+	switch i.Variant {
+	case "poison":
 		return poisonOutbox(ctx, b, i)
+	case "race":
+		return race(ctx, b, i)
+	default:
+		return stuck(ctx, b, i)
 	}
+}
+
+// refusedWithin is how long it may take until the broker is asked to take an event of orders that were just placed.
+const refusedWithin = 10 * time.Second
+
+// stuck fills outboxes while the broker takes nothing of what is in them.
+func stuck(ctx context.Context, b *breaker, i Injection) (healer, error) {
 	broker := b.sys.stack.Broker.Fake()
 	if broker == nil {
 		return nil, errNothingToBreak // it takes nothing at all
 	}
 	refused := refuse(broker, i.Target[0], i.Target[1])
 	accept := func(context.Context) { refused.Remove() }
-	switch i.Variant {
-	case "bound":
+	if i.Variant == "bound" {
 		return accept, b.fillOutbox(ctx, broker)
-	case "race":
-		return race(ctx, b, i, accept)
-	default:
-		return accept, b.placeMany(ctx, i.N)
 	}
+	if err := b.placeMany(ctx, i.N); err != nil {
+		return accept, err
+	}
+	return accept, hit(ctx, refused, refusedWithin)
 }
 
 // refuse lets the broker take nothing for a topic, or for some of its partitions.
@@ -86,17 +98,19 @@ func refuse(broker *kfake.Cluster, topic, which string) *kfake.FaultHandle {
 }
 
 // race lets a second instance find what the first one cannot publish; both are at it when it can be published again.
-func race(ctx context.Context, b *breaker, i Injection, accept healer) (healer, error) {
-	spare, err := b.part(i.Target[2] + "-2")
-	if err != nil {
-		return accept, err
+func race(ctx context.Context, b *breaker, i Injection) (healer, error) {
+	spare, joinErr := b.join(ctx, i.Target[2]+"-2")
+	if spare == nil {
+		return nil, joinErr
 	}
-	spare.up()
+	accept, err := stuck(ctx, b, i)
 	return func(ctx context.Context) {
-		accept(ctx)
-		sleep(ctx, 3*time.Second)
+		if accept != nil {
+			accept(ctx)
+			sleep(ctx, 3*time.Second)
+		}
 		spare.down(ctx, true)
-	}, b.placeMany(ctx, i.N)
+	}, errors.Join(joinErr, err)
 }
 
 // guests do something beside the load, each with a client of its own; the checks know of what they have placed.
@@ -118,22 +132,33 @@ func (b *breaker) guests(n int, do func(*worker)) error {
 	return nil
 }
 
-// placeMany places so many orders, as fast as twenty clients can.
+// placeMany places so many orders, as fast as twenty clients can; some of them must be taken.
 func (b *breaker) placeMany(ctx context.Context, n int) error {
 	const clients = 20
-	return b.guests(clients, func(w *worker) {
+	var taken atomic.Int64
+	err := b.guests(clients, func(w *worker) {
 		for range n / clients {
 			if ctx.Err() == nil {
 				w.place(ctx)
 			}
 		}
+		for _, p := range w.orders {
+			if p.id != "" {
+				taken.Add(1)
+			}
+		}
 	})
+	if err == nil && taken.Load() == 0 {
+		return errNothingToBreak
+	}
+	return err
 }
 
 // fillOutbox changes an order until that is refused because its outbox is full, which must be before it holds more than
-// it may. Where another fault has replaced the broker, it has published what was there.
+// it may. Where another fault has replaced the broker, it has published what was there, and nothing was shown.
 func (b *breaker) fillOutbox(ctx context.Context, broker *kfake.Cluster) error {
-	return b.guests(1, func(w *worker) {
+	full := false
+	err := b.guests(1, func(w *worker) {
 		w.place(ctx)
 		p := w.orders[0]
 		if p.id == "" {
@@ -149,14 +174,21 @@ func (b *breaker) fillOutbox(ctx context.Context, broker *kfake.Cluster) error {
 				changed++
 			}
 		}
-		switch same := b.sys.stack.Broker.Fake() == broker; {
-		case !same:
+		if b.sys.stack.Broker.Fake() != broker {
+			return
+		}
+		full = busy || changed >= maxUnsent
+		switch {
 		case changed >= maxUnsent:
 			b.sys.say("I10", fmt.Sprintf("order %s took %d changes while nothing was published", p.id, changed))
 		case busy && changed < maxUnsent/2: // some may have been taken without an answer
 			b.sys.say("I11", fmt.Sprintf("order %s was busy after %d changes", p.id, changed))
 		}
 	})
+	if err == nil && !full {
+		return errNothingToBreak
+	}
+	return err
 }
 
 // poisonOutbox stores events that can never be published, because they are too large: every second one for the broker,

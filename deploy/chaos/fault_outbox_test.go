@@ -2,12 +2,21 @@ package main
 
 import (
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/orderwire/orderwire/deploy/stack"
 )
 
 // An order that stands still beside an event that cannot be published is told of, unless something else was broken.
@@ -24,6 +33,49 @@ func TestPassages_OnlyWhatNothingElseHolds(t *testing.T) {
 	require.Zero(t, told(still, poison, kill))
 	still.moved = true
 	require.Zero(t, told(still, poison))
+}
+
+// An outbox that was not seen to be full, or has nothing in it, shows nothing.
+func TestOutbox_IsDoneOnlyIfSomethingWaits(t *testing.T) {
+	const taken, refused, changed, conflict, busy = `201 {"id":"1"}`, `400 {}`, `200 {}`, `412 {"code":"conflict"}`, `503 {"code":"order_busy"}`
+	for name, c := range map[string]struct {
+		place string
+		write []string // of one order, one after the other; the last one is given for ever
+		bound error
+		many  error
+	}{
+		"no order is taken":  {refused, nil, errNothingToBreak, errNothingToBreak},
+		"no change is taken": {taken, []string{conflict}, errNothingToBreak, nil},
+		"it is full":         {taken, append(slices.Repeat([]string{changed}, maxUnsent-2), busy), nil, nil},
+		"it has no bound":    {taken, []string{changed}, nil, nil}, // which is told
+	} {
+		t.Run(name, func(t *testing.T) {
+			writes := 0
+			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				answer := c.place
+				switch r.Method {
+				case http.MethodGet:
+					answer = taken
+				case http.MethodPatch:
+					answer = c.write[min(writes, len(c.write)-1)]
+					writes++
+				}
+				status, body, _ := strings.Cut(answer, " ")
+				n, err := strconv.Atoi(status)
+				assert.NoError(t, err)
+				w.WriteHeader(n)
+				_, _ = w.Write([]byte(body))
+			}))
+			t.Cleanup(api.Close)
+			h, err := newHistory(filepath.Join(t.TempDir(), "history.jsonl"))
+			require.NoError(t, err)
+			sys := &system{stack: &stack.Stack{Broker: &stack.Broker{}}, api: api.URL, begin: time.Now()}
+			b := &breaker{sys: sys, load: &load{sys: sys, history: h, http: api.Client()}}
+			require.ErrorIs(t, b.fillOutbox(t.Context(), nil), c.bound)
+			require.ErrorIs(t, b.placeMany(t.Context(), 20), c.many)
+			require.NoError(t, h.close())
+		})
+	}
 }
 
 // The smaller ones are for the broker to refuse, whatever the record's envelope takes.
