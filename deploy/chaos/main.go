@@ -149,7 +149,7 @@ func (c config) main(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	c.print(out, r)
-	if len(r.Violations) > 0 {
+	if r.bad() {
 		return errViolated
 	}
 	return nil

@@ -25,7 +25,7 @@ func table(out io.Writer, all []result) {
 	fmt.Fprintf(out, "faults    %s\n\n", strings.Join(distinct(all, func(r result) string { return strings.Join(r.Faults, ",") }), "; "))
 
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SEED\tCOMMIT\tKAFKA\tDURATION\tFAULTS\tREQUESTS\tORDERS\tEVENTS\tPUSHED\tUNAVAILABLE s\tDRAIN s\tVIOLATIONS")
+	fmt.Fprintln(w, "SEED\tCOMMIT\tKAFKA\tDURATION\tFAULTS\tREQUESTS\tORDERS\tEVENTS\tPUSHED\tUNAVAILABLE s\tDRAIN s\tI6 CHECKED\tVIOLATIONS")
 	var sum result
 	violations := 0
 	for _, r := range all {
@@ -33,8 +33,8 @@ func table(out io.Writer, all []result) {
 		if r.Error != "" {
 			found = "NOT RUN"
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s\n", r.Seed, r.Commit, r.Kafka, time.Duration(r.Duration),
-			r.Injections, r.Requests, r.Orders, r.Events, r.Pushed, r.Unavailable, r.DrainedIn, found)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%d\t%s\n", r.Seed, r.Commit, r.Kafka, time.Duration(r.Duration),
+			r.Injections, r.Requests, r.Orders, r.Events, r.Pushed, r.Unavailable, r.DrainedIn, r.Committed, found)
 		sum.Duration += r.Duration
 		sum.Injections += r.Injections
 		sum.Requests += r.Requests
@@ -42,11 +42,12 @@ func table(out io.Writer, all []result) {
 		sum.Events += r.Events
 		sum.Pushed += r.Pushed
 		sum.Unavailable += r.Unavailable
+		sum.Committed += r.Committed
 		violations += len(r.Violations)
 	}
 	if len(all) > 1 {
-		fmt.Fprintf(w, "%d runs\t\t\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t\t%d\n", len(all), time.Duration(sum.Duration), sum.Injections,
-			sum.Requests, sum.Orders, sum.Events, sum.Pushed, sum.Unavailable, violations)
+		fmt.Fprintf(w, "%d runs\t\t\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t\t%d\t%d\n", len(all), time.Duration(sum.Duration), sum.Injections,
+			sum.Requests, sum.Orders, sum.Events, sum.Pushed, sum.Unavailable, sum.Committed, violations)
 	}
 	w.Flush()
 	resources(out, all)
@@ -96,6 +97,9 @@ func (r result) explain(out io.Writer) {
 		r.Seed, r.Kafka, time.Duration(r.Duration), r.Rate, strings.Join(r.Faults, ","))
 	if r.Error != "" {
 		fmt.Fprintf(out, "  nothing can be said: %s\n", r.Error)
+	}
+	if unseen := r.unseen(); unseen != "" {
+		fmt.Fprintf(out, "  %s\n", unseen)
 	}
 	for n, v := range r.Violations {
 		if n == 20 {

@@ -46,7 +46,15 @@ type result struct {
 }
 
 // bad tells whether the run shows a broken promise, or nothing.
-func (r result) bad() bool { return r.Error != "" || len(r.Violations) > 0 }
+func (r result) bad() bool { return r.Error != "" || len(r.Violations) > 0 || r.unseen() != "" }
+
+// unseen is what a run has not looked at, although there was time: that nothing was found there means nothing.
+func (r result) unseen() string {
+	if r.Error == "" && r.Committed == 0 && time.Duration(r.Duration) > time.Minute {
+		return "nobody looked at what groups have committed while it ran (I6): broker or database were away each time, or orderctl replay fails"
+	}
+	return ""
+}
 
 // run is one seed.
 type run struct {
@@ -92,7 +100,7 @@ func (c config) once(ctx context.Context, seed uint64) (result, error) {
 	c.label += fmt.Sprintf("seed %d on %s: ", seed, c.Kafka)
 	r := &run{config: c, seed: seed, dir: dir}
 	err = r.run(ctx, &res)
-	if c.Keep == "" && (err == nil && len(res.Violations) == 0 || ctx.Err() != nil) {
+	if c.Keep == "" && (err == nil && !res.bad() || ctx.Err() != nil) {
 		return res, errors.Join(err, os.RemoveAll(dir))
 	}
 	res.Dir = dir
@@ -258,16 +266,6 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	if err := r.sys.allUp(draining); err != nil {
 		v.say("I8", "", "after everything was healed: %v", err)
 	}
-	there, err := r.awaitFinal(draining)
-	if err != nil {
-		v.say("I8", "", "the orders cannot be read after everything was healed: %v", err)
-		return nil
-	}
-	var known []*placed
-	for _, w := range r.load.workers {
-		known = append(known, w.orders...)
-	}
-	known = append(known, r.sys.placed...)
 	all := r.history.all
 	r.mu.Lock()
 	windows := append(slices.Clone(r.windows), r.stalls...)
@@ -275,6 +273,17 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	checkHostile(v, r.sys.probes, windows)
 	checkPassages(v, r.sys.passages, windows)
 	checkAnswers(v, all, windows)
+	there, err := r.awaitFinal(draining)
+	if err != nil {
+		v.say("I8", "", "the orders cannot be read after everything was healed: %v", err)
+		r.conclude(res, nil)
+		return nil
+	}
+	var known []*placed
+	for _, w := range r.load.workers {
+		known = append(known, w.orders...)
+	}
+	known = append(known, r.sys.placed...)
 	checkOrders(v, known, there)
 	var accepted []string
 	for _, p := range known {
@@ -313,6 +322,18 @@ func (r *run) judge(ctx context.Context, res *result) error {
 		return err
 	}
 	res.Pushed = r.checkWatchers(ctx, log)
+	r.load.http.CloseIdleConnections()
+	checkResources(v, r.sampler.before, r.sampler.after(ctx), r.sampler.peaks())
+	res.Resources = r.sampler.peaks()
+	res.Orders, res.Events = len(there), len(log)
+	res.Recovery = r.recovery()
+	r.conclude(res, whole)
+	return nil
+}
+
+// conclude adds what is known whatever could be read in the end: what was found while the run went on, and who panicked.
+func (r *run) conclude(res *result, log []record) {
+	v := &r.verdict
 	v.found = append(v.found, r.sys.found.found...)
 	r.mu.Lock()
 	v.found = append(v.found, r.live.found...)
@@ -322,14 +343,8 @@ func (r *run) judge(ctx context.Context, res *result) error {
 	for _, p := range r.sys.panics() {
 		v.say("I10", "", "%s", p)
 	}
-	r.load.http.CloseIdleConnections()
-	checkResources(v, r.sampler.before, r.sampler.after(ctx), r.sampler.peaks())
-	res.Resources = r.sampler.peaks()
-	res.Requests, res.Orders, res.Events = len(all), len(there), len(log)
-	res.Unavailable = unavailable(all)
-	res.FoundAfter = v.foundAfter(r.history.accepted, whole)
-	res.Recovery = r.recovery()
-	return nil
+	res.Requests, res.Unavailable = len(r.history.all), unavailable(r.history.all)
+	res.FoundAfter = v.foundAfter(r.history.accepted, log)
 }
 
 // awaitFinal reads all orders until each one is in a final state, nothing moves any more, or ctx ends; what was read last

@@ -2,11 +2,44 @@ package main
 
 import (
 	"context"
+	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/orderwire/orderwire/deploy/stack"
 )
+
+// TestJudge_KeepsWhatWasFoundBefore: a system that says nothing any more has shown enough while it did.
+func TestJudge_KeepsWhatWasFoundBefore(t *testing.T) {
+	h, err := newHistory(filepath.Join(t.TempDir(), "history.jsonl"))
+	require.NoError(t, err)
+	h.add(entry{Kind: "place", Status: http.StatusInternalServerError})
+	require.NoError(t, h.close())
+	sys := &system{
+		stack: &stack.Stack{Dir: t.TempDir()}, api: "http://127.0.0.1:0", begin: time.Now(),
+		passages: []passage{{order: "a", to: time.Second}}, probes: []probe{{}},
+	}
+	sys.say("I2", "oversold")
+	r := &run{config: config{drain: time.Millisecond}, sys: sys, history: h, committed: 7, done: []Injection{{Fault: "F1"}}}
+	r.load = &load{sys: sys, history: h, http: http.DefaultClient}
+	r.load.workers = []*worker{{load: r.load}}
+	r.live.say("I6", "", "committed and not done")
+	require.NoError(t, os.Mkdir(filepath.Join(sys.stack.Dir, "logs"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(sys.stack.Dir, "logs", "order-api.log"), []byte("panic: no\n"), 0o600))
+	var res result
+	require.NoError(t, r.judge(t.Context(), &res))
+	told := map[string]int{}
+	for _, f := range r.verdict.found {
+		told[f.Invariant]++
+	}
+	require.Equal(t, map[string]int{"I2": 1, "I6": 1, "I8": 2, "I10": 1, "I11": 2}, told, "%v", r.verdict.found)
+	require.Equal(t, 7, res.Committed)
+	require.Equal(t, 1, res.Injections)
+}
 
 // TestInject_HealsAlsoWhenTheTimeToBreakIsOver: what stayed broken would be found as a violation of the system.
 func TestInject_HealsAlsoWhenTheTimeToBreakIsOver(t *testing.T) {

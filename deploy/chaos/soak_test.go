@@ -102,14 +102,21 @@ func TestTable_NamesWhatWasRunAndWhatWasFound(t *testing.T) {
 		Orders: 100, Injections: 3, Injected: map[string]int{"F10 kill": 1, "F2 start": 2},
 		Recovery: map[string][]float64{"F10 kill": {3}},
 	}
+	blind := good
+	blind.Seed, blind.Duration, blind.Injected, blind.Recovery = 9, duration(2*time.Minute), nil, nil
+	good.Committed = 21
 	bad := good
 	bad.Seed, bad.Violations, bad.Dir = 8, []violation{{Invariant: "I1", Order: "o-1", Detail: "it is gone"}}, "/kept"
 	bad.Recovery = map[string][]float64{"F10 kill": {1, 2}}
+	require.False(t, good.bad())
+	require.True(t, bad.bad())
+	require.True(t, blind.bad())
 	var out bytes.Buffer
-	table(&out, []result{good, bad})
+	table(&out, []result{good, bad, blind})
 	for _, want := range []string{
-		"machine   2 cores", "faults    F1,F10\n", `7 +abc +apache +1m0s +3 .* 0\n`, `8 +abc .* 1\n`, `2 runs +2m0s +6 .* 200 .* 1\n`,
+		"machine   2 cores", "faults    F1,F10\n", `7 +abc +apache +1m0s +3 .* 21 +0\n`, `8 +abc .* 21 +1\n`, `3 runs +4m0s +9 .* 300 .* 42 +1\n`,
 		`F2 start +4 +0 +0 +- +-\nF10 kill +2 +0 +3 +2.0 +3.0\n`, "I1 o-1 it is gone", "--seed 8 --kafka apache --duration 1m0s",
+		`--seed 9 .*\n  nobody looked at what groups have committed`,
 	} {
 		require.Regexp(t, want, out.String())
 	}
