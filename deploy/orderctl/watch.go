@@ -125,6 +125,9 @@ type watch struct {
 	// current ends it if the order has ended by the time that the stream has come to the present: its last event may lie
 	// before where the stream began, or be gone from the log. nil without an order.
 	current func() error
+
+	replaying bool // what comes is of the past
+	ended     bool // the order's last event has come
 }
 
 // handle prints an event, if it is to be shown, and ends the stream with the order that is watched.
@@ -137,7 +140,10 @@ func (w *watch) handle(e *client.Event, raw []byte) error {
 		return fmt.Errorf("event %s cannot be read: %w", e.ID, err)
 	}
 	if w.ID != "" && e.Source == string(events.SourceOrderAPI) && final(o.Status) {
-		w.end()
+		w.ended = true
+		if !w.replaying { // the other topic's part of a replay may be long
+			w.end()
+		}
 	}
 	switch {
 	case !w.wants(events.Type(e.Type)):
@@ -159,10 +165,20 @@ func (w *watch) notifier(e *client.Event) error {
 	if err := json.Unmarshal(e.Data, &about); e.Type == "notifier.subscribed" && err != nil {
 		return fmt.Errorf("%s cannot be read: %w", e.Type, err)
 	}
-	switch {
-	case e.Type == "notifier.gap":
+	switch e.Type {
+	case "notifier.gap":
 		w.t.say("some events are gone from the log: %s", e.Data)
-	case w.current != nil && (e.Type == "notifier.caught-up" || about.Mode == "live"):
+		return nil
+	case "notifier.subscribed":
+		w.replaying = about.Mode == "replay"
+	case "notifier.caught-up":
+		w.replaying = false
+	}
+	switch {
+	case w.current == nil || e.Type != "notifier.caught-up" && about.Mode != "live":
+	case w.ended:
+		w.end()
+	default:
 		return w.current()
 	}
 	return nil
