@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,7 +46,15 @@ type Stream struct {
 	Handle func(e *Event, raw []byte) error
 
 	seen newest
+	beat time.Duration // how far heartbeats are apart, until the notifier says it; 0: usualBeat
 }
+
+const usualBeat = 20 * time.Second
+
+// tooLong is the silence after which a connection is dead.
+func tooLong(beat time.Duration) time.Duration { return beat * 5 / 2 }
+
+var errSilent = errors.New("the notifier has gone silent")
 
 // Run follows the stream until ctx ends, Handle returns an error, or the notifier refuses for good.
 func (s *Stream) Run(ctx context.Context) error {
@@ -78,8 +87,15 @@ type handleError struct{ err error }
 
 func (e *handleError) Error() string { return e.err.Error() }
 
-// connection is one connection's life.
+// connection is one connection's life. It ends as well when the notifier says nothing for too long: a process that is
+// stopped keeps its connections, and another instance would answer.
 func (s *Stream) connection(ctx context.Context, ready func()) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := tooLong(cmp.Or(s.beat, usualBeat))
+	watchdog := time.AfterFunc(patience, func() { cancel(errSilent) })
+	defer watchdog.Stop()
+	lost := func(err error) error { return &UnreachableError{cmp.Or(context.Cause(ctx), err)} }
 	target := strings.Replace(s.API.Base, "http", "ws", 1) + "/v1/events"
 	if len(s.Query) > 0 {
 		target += "?" + s.Query.Encode()
@@ -95,14 +111,16 @@ func (s *Stream) connection(ctx context.Context, ready func()) error {
 		defer resp.Body.Close() // the connection has it
 	}
 	if err != nil {
-		return &UnreachableError{err}
+		return lost(err)
 	}
 	defer conn.CloseNow() //nolint:errcheck // it is closed in any case
 	conn.SetReadLimit(4 << 20)
 	for {
+		watchdog.Reset(patience)
 		_, raw, err := conn.Read(ctx)
+		watchdog.Stop() // Handle may take its time
 		if err != nil {
-			return &UnreachableError{err}
+			return lost(err)
 		}
 		var e Event
 		if err := json.Unmarshal(raw, &e); err != nil {
@@ -119,6 +137,15 @@ func (s *Stream) connection(ctx context.Context, ready func()) error {
 			}
 			return p
 		case "notifier.subscribed":
+			var told struct {
+				Data struct{ HeartbeatIntervalMs int64 }
+			}
+			if err := json.Unmarshal(raw, &told); err != nil {
+				return fmt.Errorf("%s cannot be read: %w", e.Type, err)
+			}
+			if ms := told.Data.HeartbeatIntervalMs; ms > 0 {
+				patience = tooLong(time.Duration(ms) * time.Millisecond)
+			}
 			ready()
 			if s.Connected != nil {
 				s.Connected()
