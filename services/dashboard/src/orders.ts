@@ -16,13 +16,15 @@ export class OrderBook {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private changed = false;
   private pinned = "";
+  private doubted = new Set<string>();
 
   /** take gives whether there was one among them that was not known. */
   take = (...orders: Order[]): boolean => {
     let unknown = false;
     for (const order of orders) {
       const known = this.orders.get(order.id);
-      if (known && known.version >= order.version) continue;
+      const sure = !this.doubted.delete(order.id);
+      if (known && sure && known.version >= order.version) continue;
       this.orders.set(order.id, order);
       this.changed = true;
       unknown ||= !known;
@@ -36,10 +38,17 @@ export class OrderBook {
     this.pinned = id;
   }
 
-  /** forget is for news that nobody can tell any more: what is read next is all that counts. */
-  forget(): void {
-    this.orders.clear();
-    this.changed = true;
+  /**
+   * doubt is for changes that nobody tells any more: whatever is taken from now on replaces what is held, and what has not
+   * been replaced by the time of settle is forgotten. Meanwhile it is there to be seen.
+   */
+  doubt(): void {
+    this.doubted = new Set(this.orders.keys());
+  }
+
+  settle(): void {
+    for (const id of this.doubted) this.changed = this.orders.delete(id) || this.changed;
+    this.doubted.clear();
     this.tell();
   }
 

@@ -5,8 +5,11 @@ export type Light = "connecting" | "catching up" | "live" | "offline" | "refused
 
 export interface PushHandlers {
   event(event: CloudEvent): void;
-  /** The notifier is connected and this client misses nothing from now on: the moment to read a list. */
-  subscribed(): void;
+  /**
+   * The notifier is connected and this client misses nothing from now on: the moment to read a list. Unless the stream
+   * goes on where it was (resumed), nobody has told what changed before.
+   */
+  subscribed(resumed: boolean): void;
   /** Events are gone from the log: read again what they would have told. */
   gap(): void;
   /** The token has ended although it was good before: give a fresh one to refresh. */
@@ -129,7 +132,7 @@ export class PushClient {
         this.proven ||= this.known === this.token;
         this.tellToken();
         this.handlers.light(data.mode === "replay" ? "catching up" : "live");
-        this.handlers.subscribed();
+        this.handlers.subscribed(this.resumed);
         return;
       case "notifier.caught-up":
         this.handlers.light("live");
@@ -174,9 +177,7 @@ export class PushClient {
   private closed(code: number, reason: string): void {
     const asRefused = code >= 4400 && code < 4500;
     if (code === CURSOR_GONE || (code === BAD_MESSAGE && this.resumed)) {
-      // Not the same again: without the cursor.
-      this.cursor = "";
-      this.handlers.gap();
+      this.cursor = ""; // not the same again
     } else if (code === TOKEN && this.known !== this.token) {
       // A fresh one has come meanwhile.
     } else if (asRefused && !this.told.retryAfterMs) {

@@ -19,6 +19,7 @@ export function useLive(api: Api, session: Session, onExpired: () => void) {
   const [trouble, setTrouble] = useState<Readonly<Record<string, string>>>({});
   const [older, setOlder] = useState<{ after?: string; known: boolean }>({ known: false });
   const push = useRef<PushClient>(undefined);
+  const beginning = useRef(0); // another one whenever the list begins anew: an answer to what was asked before is out of date
   const token = useRef(session.token);
   const expired = useRef(onExpired);
   const orders = useSyncExternalStore(book.subscribe, book.newest);
@@ -31,7 +32,7 @@ export function useLive(api: Api, session: Session, onExpired: () => void) {
 
   useEffect(() => {
     let over = false;
-    let afresh = true; // the next list begins anew
+    let begun = -1; // the beginning from which the list goes on
     const reading = (name: string, read: () => Promise<void>) =>
       new Reading(read, (why) => setTrouble((all) => (all[name] === why ? all : { ...all, [name]: why })));
     const readings = {
@@ -44,14 +45,22 @@ export function useLive(api: Api, session: Session, onExpired: () => void) {
         if (!over) setProducts(rows);
       }),
       orders: reading("The list of orders", async () => {
+        const asked = beginning.current;
         const page = await api.orders();
-        if (over) return;
+        if (over || asked !== beginning.current) return;
         book.take(...page.items);
-        if (afresh) setOlder({ after: page.next, known: true });
-        afresh = false;
+        if (asked === begun) return;
+        book.settle();
+        setOlder({ after: page.next, known: true });
+        begun = ++beginning.current; // older orders that are on their way belong to the list that was
       }),
     };
 
+    /** anew is for changes that nobody has told: the orders that are read next are all that counts. */
+    const anew = () => {
+      beginning.current++;
+      book.doubt();
+    };
     const readAll = () => Object.values(readings).forEach((r) => r.now());
 
     const url = new URL("/v1/events", location.href);
@@ -63,10 +72,12 @@ export function useLive(api: Api, session: Session, onExpired: () => void) {
         else readings.stock.within(STOCK_AFTER_EVENT_MS);
       },
       // Lists are read once nothing can be missed any more; versions sort out which of list and event is newer.
-      subscribed: readAll,
+      subscribed(resumed) {
+        if (!resumed) anew();
+        readAll();
+      },
       gap() {
-        afresh = true;
-        book.forget();
+        anew();
         readings.orders.now();
       },
       expired: () => expired.current(),
@@ -102,8 +113,10 @@ export function useLive(api: Api, session: Session, onExpired: () => void) {
 
   /** more reads older orders, until there is one that was not known. */
   const more = useCallback(async () => {
+    const asked = beginning.current;
     for (let { after } = older; after; ) {
       const page = await api.orders(after);
+      if (asked !== beginning.current) return;
       const news = book.take(...page.items);
       after = page.next;
       setOlder({ after, known: true });

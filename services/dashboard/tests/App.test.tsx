@@ -4,7 +4,7 @@ import { App } from "../src/App";
 import { FakeSocket, event, order } from "./samples";
 
 type Answer = { status?: number; body: unknown };
-let routes: Record<string, (init: RequestInit) => Answer>;
+let routes: Record<string, (init: RequestInit) => Answer | Promise<Answer>>;
 let asked: { path: string; init: RequestInit }[];
 
 beforeEach(() => {
@@ -20,7 +20,7 @@ beforeEach(() => {
   };
   vi.stubGlobal("fetch", async (path: string, init: RequestInit) => {
     asked.push({ path, init });
-    const answer = routes[`${init.method} ${path.split("?")[0]}`]?.(init) ?? { status: 404, body: { code: "not_found", detail: "nothing there" } };
+    const answer = await routes[`${init.method} ${path.split("?")[0]}`]?.(init) ?? { status: 404, body: { code: "not_found", detail: "nothing there" } };
     return new Response(JSON.stringify(answer.body), { status: answer.status ?? 200 });
   });
 });
@@ -132,6 +132,45 @@ test("after a gap the list is read anew, and the open order stays open", async (
   routes["GET /v1/orders"] = () => ({ body: { items: [] } }); // it is not among the newest any more
   act(() => FakeSocket.last.say(event("notifier.gap")));
   await waitFor(() => expect(screen.getByTestId("story-status").textContent).toBe("shipped"));
+});
+
+test("a stream that begins late says nothing of before: the list and the open order are read anew", async () => {
+  const late: ((answer: Answer) => void)[] = [];
+  routes["GET /v1/orders"] = () => ({ body: { items: [order({}), order({ id: "o0" })], next: "p0" } });
+  render(<App />);
+  fireEvent.click(await screen.findByTestId("order-o1"));
+  act(() => FakeSocket.last.end(1006));
+  // Asked for before the stream begins, and answered after it.
+  routes["GET /v1/orders"] = () => new Promise((answer) => late.push(answer));
+  fireEvent.click(screen.getByRole("button", { name: "Show older orders" }));
+  await waitFor(() => expect(late).toHaveLength(1));
+  routes["GET /v1/orders"] = () => ({ body: { items: [order({ id: "o3" })], next: "p3" } });
+  routes["GET /v1/orders/o1"] = () => ({ body: order({ version: 3, status: "shipped" }) });
+  fireEvent.click(screen.getByRole("button", { name: "Try now" }));
+  act(() => FakeSocket.last.say(event("notifier.subscribed", { data: { mode: "live" } })));
+  await waitFor(() => expect(screen.getByTestId("story-status").textContent).toBe("shipped"));
+  await act(async () => late[0]!({ body: { items: [order({ id: "o0" })], next: "gone" } }));
+  expect(screen.getByTestId("order-o3")).toBeDefined();
+  expect(screen.queryByTestId("order-o0")).toBeNull();
+  routes["GET /v1/orders"] = () => ({ body: { items: [] } });
+  fireEvent.click(screen.getByRole("button", { name: "Show older orders" }));
+  await waitFor(() => expect(asked.at(-1)!.path).toBe("/v1/orders?limit=50&after=p3"));
+});
+
+test("a list that was asked for before the stream began does not count, and one in doubt is shown until the next has come", async () => {
+  const late: ((answer: Answer) => void)[] = [];
+  routes["GET /v1/orders"] = () => new Promise((answer) => late.push(answer));
+  render(<App />);
+  await waitFor(() => expect(late).toHaveLength(1));
+  act(() => FakeSocket.last.say(event("notifier.subscribed", { data: { mode: "live" } })));
+  await act(async () => late[0]!({ body: { items: [order({})], next: "p1" } }));
+  await waitFor(() => expect(late).toHaveLength(2));
+  expect(rows()).toBe(0);
+  await act(async () => late[1]!({ body: { items: [order({ version: 3, status: "shipped" })], next: "p1" } }));
+  expect((await screen.findByTestId("order-o1")).textContent).toContain("shipped");
+  act(() => FakeSocket.last.say(event("notifier.gap")));
+  await waitFor(() => expect(late).toHaveLength(3));
+  expect(rows()).toBe(1); // in doubt, but there
 });
 
 test("older orders come page by page, and no button is left at the end", async () => {

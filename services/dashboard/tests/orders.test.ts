@@ -61,14 +61,21 @@ test("of any number of orders the newest are kept, and the one that is looked at
   expect(book.get(id(0))).toBeDefined();
 });
 
-test("after forget even an older version counts", () => {
+test("in doubt even an older version counts, and what was not taken again is forgotten when it is settled", () => {
   const book = new OrderBook();
-  book.take(order({ version: 5 }));
-  book.forget();
+  book.take(order({ version: 5 }), order({ id: "o2", version: 5 }));
+  book.doubt();
   vi.runAllTimers();
-  expect(book.newest()).toEqual([]);
+  expect(book.newest()).toHaveLength(2);
+  expect(book.take(order({ version: 3 }))).toBe(false);
   book.take(order({ version: 2 }));
-  expect(book.get("o1")?.version).toBe(2);
+  expect(book.get("o1")?.version).toBe(3);
+  book.settle();
+  vi.runAllTimers();
+  expect(book.newest().map((o) => o.id)).toEqual(["o1"]);
+  expect(book.get("o2")).toBeUndefined();
+  book.settle();
+  expect(book.get("o1")?.version).toBe(3);
 });
 
 test("only order-api's events carry an order", () => {
