@@ -12,13 +12,15 @@ export interface PushHandlers {
   subscribed(resumed: boolean): void;
   /** Events are gone from the log: read again what they would have told. */
   gap(): void;
-  /** The token has ended although it was good before: give a fresh one to refresh. */
+  /** The token has ended although it was good before, or was refused some time ago: give a fresh one to refresh. */
   expired(): void;
   light(light: Light, why?: string): void;
 }
 
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 10_000;
+/** A token that was never good is asked for anew after so long: what it was refused for may be over. */
+const ASK_AGAIN_MS = 30_000;
 /** A connection is dead that is silent for so many heartbeats; how far they are apart, the notifier says. */
 const SILENT_BEATS = 2.5;
 const USUAL_BEAT_MS = 20_000;
@@ -44,7 +46,8 @@ export class PushClient {
   private cursor = "";
   private resumed = false; // this connection was asked for with a cursor
   private readonly seen = new Map<string, string>();
-  private known = ""; // the token that the notifier has from this connection
+  private begun = ""; // the token that this connection began with
+  private known = ""; // the token that the notifier has from it
   private proven = false; // the token was good once
   private retryMs = FIRST_RETRY_MS;
   private told: Told = {}; // why the notifier is about to close, and when to come back
@@ -97,7 +100,7 @@ export class PushClient {
     const url = new URL(this.url);
     if (this.cursor) url.searchParams.set("after", this.cursor);
     this.resumed = this.cursor !== "";
-    this.known = this.token;
+    this.begun = this.known = this.token;
     this.told = {};
     const socket = new WebSocket(url, ["cloudevents.json", `bearer.${this.token}`]);
     this.socket = socket;
@@ -178,11 +181,13 @@ export class PushClient {
     const asRefused = code >= 4400 && code < 4500;
     if (code === CURSOR_GONE || (code === BAD_MESSAGE && this.resumed)) {
       this.cursor = ""; // not the same again
-    } else if (code === TOKEN && this.known !== this.token) {
-      // A fresh one has come meanwhile.
+    } else if (code === TOKEN && this.begun !== this.token && !this.proven) {
+      // A fresh one has come meanwhile, or was on its way when the old one ended.
     } else if (asRefused && !this.told.retryAfterMs) {
       this.handlers.light("refused", this.told.detail ?? reason);
-      if (code === TOKEN && this.proven) this.handlers.expired();
+      if (code !== TOKEN) return;
+      if (this.proven) this.handlers.expired();
+      else this.timer = setTimeout(() => this.handlers.expired(), ASK_AGAIN_MS);
       return;
     }
     this.comeBack(code === RESTART ? "connecting" : "offline");

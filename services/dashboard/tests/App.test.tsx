@@ -100,6 +100,23 @@ test("a token that ended while the computer slept is renewed, and the stream res
   expect(FakeSocket.last.url.searchParams.get("after")).toBe("c1");
 });
 
+test("a token that is refused although it is new is replaced after a while", async () => {
+  vi.useFakeTimers({ shouldAdvanceTime: true });
+  let given = 0;
+  routes["POST /dev/token"] = () => ({ body: { token: `t${++given}`, expiresAt: "2099-01-01T00:00:00Z" } });
+  render(<App />);
+  for (const token of ["t1", "t2"]) {
+    await waitFor(() => expect(FakeSocket.last?.protocols).toContain(`bearer.${token}`));
+    act(() => FakeSocket.last.end(4401, "invalid_token"));
+    await act(() => vi.advanceTimersByTimeAsync(20_000));
+    expect(`t${given}`).toBe(token);
+    await act(() => vi.advanceTimersByTimeAsync(11_000));
+  }
+  await waitFor(() => expect(FakeSocket.last.protocols).toContain("bearer.t3"));
+  act(() => FakeSocket.last.say(event("notifier.subscribed", { data: { mode: "live" } })));
+  expect(screen.getByText("live")).toBeDefined();
+});
+
 test("somebody else begins anew, without what the one before has chosen", async () => {
   await open();
   fireEvent.change(screen.getByLabelText("Blue mug"), { target: { value: "3" } });

@@ -139,6 +139,43 @@ test("a good token that has ended is asked for anew, and the fresh one resumes a
   expect(handlers.light).toHaveBeenLastCalledWith("refused", "invalid_token");
 });
 
+test("a fresh token that was told to a connection whose old one has just ended is tried once more", () => {
+  FakeSocket.last.say(event("notifier.subscribed", { cursor: "c3" }));
+  client.refresh("fresh");
+  FakeSocket.last.end(4401, "token_expired");
+  vi.advanceTimersByTime(1_000);
+  expect(handlers.expired).not.toHaveBeenCalled();
+  expect(FakeSocket.opened).toHaveLength(2);
+  expect(FakeSocket.last.protocols).toContain("bearer.fresh");
+  FakeSocket.last.end(4401, "invalid_token");
+  vi.advanceTimersByTime(10_000);
+  expect(FakeSocket.opened).toHaveLength(2);
+  expect(handlers.light).toHaveBeenLastCalledWith("refused", "invalid_token");
+});
+
+test("a fresh token that was taken and ends in its turn is asked for anew at once", () => {
+  FakeSocket.last.say(event("notifier.subscribed"));
+  client.refresh("fresh");
+  FakeSocket.last.say(event("notifier.heartbeat"));
+  FakeSocket.last.end(4401, "token_expired");
+  expect(handlers.expired).toHaveBeenCalledOnce();
+});
+
+test("a token that was refused at once is asked for anew after a while, each time", () => {
+  for (let refused = 1; refused < 4; refused++) {
+    FakeSocket.last.end(4401, "invalid_token");
+    vi.advanceTimersByTime(29_000);
+    expect(handlers.expired).toHaveBeenCalledTimes(refused - 1);
+    vi.advanceTimersByTime(60_000);
+    expect(handlers.expired).toHaveBeenCalledTimes(refused);
+    expect(FakeSocket.opened).toHaveLength(refused);
+    client.refresh(`fresh${refused}`);
+  }
+  client.stop();
+  vi.advanceTimersByTime(60_000);
+  expect(handlers.expired).toHaveBeenCalledTimes(3);
+});
+
 test("a network that goes and comes is followed at once", () => {
   const first = FakeSocket.last;
   first.say(event("notifier.subscribed", { cursor: "c5" }));
