@@ -306,7 +306,7 @@ func (a *attacker) operators(ctx context.Context) []demand {
 			}
 		}
 	}
-	for _, query := range []string{"status[$gt]=", "customer[$ne]=x", "%24where=1", "after=%7B%22%24gt%22%3A%22%22%7D", "status=%7B%22%24gt%22%3A%22%22%7D"} {
+	for _, query := range []string{"status[$gt]=", "customer[$ne]=x", "%24where=1", "status=%FF", "customer=%FF", "after=%7B%22%24gt%22%3A%22%22%7D", "status=%7B%22%24gt%22%3A%22%22%7D"} {
 		for _, list := range []target{
 			{service: stack.OrderAPI, path: "/v1/orders"},
 			{service: stack.Inventory, path: "/v1/stock"},
@@ -319,7 +319,7 @@ func (a *attacker) operators(ctx context.Context) []demand {
 		}
 	}
 	for service, path := range map[string]string{stack.OrderAPI: "/v1/orders/", stack.Inventory: "/v1/stock/", stack.Shipping: "/v1/shipments/"} {
-		for _, id := range []string{"$gt", "%7B%22%24gt%22%3A%22%22%7D", "[$ne]", "%00", "..%2f..%2fv1", strings.Repeat("a", 5000)} {
+		for _, id := range []string{"$gt", "%7B%22%24gt%22%3A%22%22%7D", "[$ne]", "%00", "%FF", "..%2f..%2fv1", strings.Repeat("a", 5000)} {
 			all = append(all, demand{name: "operator in a path", service: service, method: http.MethodGet, path: path + id, token: a.operator, want: []int{400, 404}})
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -35,7 +36,7 @@ func New(c Config, log *slog.Logger, reg prometheus.Registerer, tracer trace.Tra
 	if len(c.CORSOrigins) > 0 {
 		e.Use(cors(c.CORSOrigins))
 	}
-	e.Use(limitBody)
+	e.Use(textPath, limitBody)
 	return e
 }
 
@@ -154,6 +155,16 @@ func cors(origins []string) echo.MiddlewareFunc {
 		},
 		MaxAge: 600,
 	})
+}
+
+// textPath finds nothing at a path that is not UTF-8: no id is named so, and a database may refuse to be asked for it.
+func textPath(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if !utf8.ValidString(c.Request().URL.Path) {
+			return echo.ErrNotFound
+		}
+		return next(c)
+	}
 }
 
 // limitBody lets a route read so much and no more; a length that says more is refused at once.

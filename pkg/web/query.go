@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
@@ -22,6 +23,13 @@ func Query(c echo.Context) (url.Values, error) {
 	q, err := url.ParseQuery(c.Request().URL.RawQuery)
 	if err != nil {
 		return nil, badQuery("the query cannot be parsed: %v", err)
+	}
+	for name, values := range q {
+		for _, text := range append(values, name) {
+			if !utf8.ValidString(text) {
+				return nil, badQuery("parameter %q is not UTF-8", name)
+			}
+		}
 	}
 	return q, nil
 }

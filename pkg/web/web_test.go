@@ -74,6 +74,24 @@ func TestRefusals_AreProblems(t *testing.T) {
 	require.Equal(t, "taken", problem(t, send(e, "GET", "/taken", ""), 409).Code)
 }
 
+// A database may fail at text that is none: it is never asked.
+func TestRefusals_WhatIsNotUTF8IsTheClientsMistake(t *testing.T) {
+	e := newEcho(web.Config{})
+	e.GET("/things/:id", func(c echo.Context) error {
+		if err := web.QueryOnly(c, "name"); err != nil {
+			return err
+		}
+		return c.NoContent(204)
+	})
+	require.Equal(t, 204, send(e, "GET", "/things/%C3%BC?name=%C3%BC", "").Code)
+	for _, id := range []string{"%FF", "a%C3", "%ED%A0%80", "%2F%FF"} {
+		problem(t, send(e, "GET", "/things/"+id, ""), 404)
+	}
+	for _, query := range []string{"name=%FF", "name=\xff", "%FF=1"} {
+		require.Equal(t, "bad_query", problem(t, send(e, "GET", "/things/1?"+query, ""), 400).Code, query)
+	}
+}
+
 // The log says why, the answer does not.
 func TestRefusals_KeepTheirCauseForTheLog(t *testing.T) {
 	var log strings.Builder
