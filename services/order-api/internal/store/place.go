@@ -96,11 +96,9 @@ func (s *Store) placeRound(ctx context.Context, batch []Placement, waiting []int
 			return waiting, false, err
 		}
 	}
-	leads := map[scope]bool{}
 	var fresh []int
 	for _, i := range waiting {
-		at := scopeOf(batch[i])
-		twin := known[at]
+		twin := known[scopeOf(batch[i])]
 		switch {
 		case batch[i].Key == "":
 			fresh = append(fresh, i)
@@ -108,10 +106,7 @@ func (s *Store) placeRound(ctx context.Context, batch []Placement, waiting []int
 			results[i].Value = Placed{Order: twin.order(), Replayed: true}
 		case twin != nil:
 			results[i].Err = ErrKeyReused
-		case leads[at]:
-			again = append(again, i)
 		default:
-			leads[at] = true
 			fresh = append(fresh, i)
 		}
 	}
@@ -126,7 +121,12 @@ func (s *Store) placeRound(ctx context.Context, batch []Placement, waiting []int
 		docs []*document
 		whom []int
 	)
+	leads := map[scope]bool{} // of each key one is placed; who is refused leads nobody
 	for _, i := range fresh {
+		if leads[scopeOf(batch[i])] {
+			again = append(again, i)
+			continue
+		}
 		d, err := s.build(batch[i], prices)
 		if err != nil && isFirst && batch[i].Key != "" { // it may have been placed when it was right
 			again = append(again, i)
@@ -135,6 +135,9 @@ func (s *Store) placeRound(ctx context.Context, batch []Placement, waiting []int
 		if err != nil {
 			results[i].Err = err
 			continue
+		}
+		if batch[i].Key != "" {
+			leads[scopeOf(batch[i])] = true
 		}
 		docs, whom = append(docs, d), append(whom, i)
 	}
