@@ -369,6 +369,28 @@ func TestTransact_OffersWhatItFoundOnlyOnceCommitted(t *testing.T) {
 	require.Equal(t, 1, relay.lanes.entries)
 }
 
+// TestTransact_TidiesUpOnlyBesideWhatItPuts: a transaction that writes elsewhere has nothing to do with published entries.
+func TestTransact_TidiesUpOnlyBesideWhatItPuts(t *testing.T) {
+	c, relay := things(t, &log{})
+	require.NoError(t, c.Insert(t.Context(), []*thing{newThing("a")})[0])
+	lane, _, ok := relay.lanes.next(time.Now())
+	require.True(t, ok)
+	relay.lanes.acknowledged(lane)
+	unsent := func() int {
+		a, err := c.Get(t.Context(), "a")
+		require.NoError(t, err)
+		return a.Unsent()
+	}
+
+	require.NoError(t, c.Transact(t.Context(), func(context.Context, *Tx[thing, *thing]) error { return nil }))
+	require.Equal(t, 1, unsent())
+	require.NoError(t, c.Transact(t.Context(), func(_ context.Context, tx *Tx[thing, *thing]) error {
+		tx.Put(newThing("b"))
+		return nil
+	}))
+	require.Zero(t, unsent())
+}
+
 func TestTransact_TellsAConflict(t *testing.T) {
 	db := testbackend.Mongo(t)
 	c, _ := thingsIn(t, db, &log{})

@@ -45,7 +45,7 @@ func (tx *Tx[T, P]) Unchanged(doc P) { tx.unchanged = append(tx.unchanged, doc) 
 
 // Transact tries a transaction once, under the collection's writer lock. fn may write to other collections with the
 // context that it is given, which names the session; the documents that it puts are written when it has returned, and
-// their events offered to the relay after the commit. Pending clears of published entries are taken along.
+// their events offered to the relay after the commit. Pending clears of published entries go along with what is put.
 //
 // ErrConflict says that nothing was written, because somebody else changed the same documents or a unique index
 // refused one (the cause is in the chain): read again, and do it again with a smaller batch. ErrUnknown says that the
@@ -69,11 +69,14 @@ func (c *Collection[T, P]) Transact(ctx context.Context, fn func(ctx context.Con
 	return nil
 }
 
-// commit runs one transaction that writes what fn gives, and takes pending clears along. The caller holds the writer
-// lock.
+// commit runs one transaction that writes what fn gives, and takes pending clears along. Where fn gives nothing it takes
+// none: its documents are in other collections, and whoever waits for them is not to wait for our tidying up, nor to
+// meet those who write to what is tidied. The caller holds the writer lock.
 func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Context) ([]P, error)) error {
-	clears := c.relay.takeClears(!c.conflicted)
-	var docs []P
+	var (
+		docs []P
+		old  clears
+	)
 	err := transaction(ctx, c.coll.Database().Client(), func(ctx context.Context) error {
 		var err error
 		if docs, err = fn(ctx); err != nil {
@@ -86,9 +89,10 @@ func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Conte
 		if err := c.writeAll(ctx, docs); err != nil {
 			return err
 		}
-		return clears.write(ctx, c.coll)
+		old = c.relay.takeClears(!c.conflicted && len(docs) > 0)
+		return old.write(ctx, c.coll)
 	})
-	c.relay.settleClears(clears, err == nil)
+	c.relay.settleClears(old, err == nil)
 	c.conflicted = errors.Is(err, ErrConflict)
 	if err != nil {
 		return fmt.Errorf("write to %s: %w", c.coll.Name(), err)
