@@ -51,7 +51,7 @@ func (p *Problem) Unwrap() error { return p.Cause }
 // ContentTypeProblem is the media type of a Problem.
 const ContentTypeProblem = "application/problem+json"
 
-// Fill sets what follows from the status; Write does it by itself.
+// Fill sets what follows from the status; Write does it by itself, with a copy.
 func (p *Problem) Fill() {
 	if p.Type == "" {
 		p.Type = "about:blank"
@@ -67,8 +67,11 @@ func (p *Problem) Fill() {
 	}
 }
 
-// Write answers with the problem; for whoever holds a plain ResponseWriter.
+// Write answers with the problem; for whoever holds a plain ResponseWriter. It leaves the problem as it is: many may be
+// answered with the same at once.
 func (p *Problem) Write(w http.ResponseWriter) error {
+	told := *p
+	p = &told
 	p.Fill()
 	h := w.Header()
 	h.Set("Content-Type", ContentTypeProblem)
