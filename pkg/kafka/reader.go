@@ -84,7 +84,8 @@ func (r *Reader) Close() error { return r.client.Close() }
 
 // Read reads from the offsets of from until ctx ends, take fails, or an offset is out of range (OutOfRangeError); it
 // gives that error. take is called by one goroutine at a time, with what one answer brought: a chunk for every partition
-// that was answered, also without records, as a sign of life. Any other trouble is retried for as long as it takes.
+// that was answered, also without records, as a sign of life. An error of take is given before any other, and take is not
+// called again after it. Any other trouble is retried for as long as it takes.
 func (r *Reader) Read(ctx context.Context, from map[Partition]int64, take func([]Chunk) error) error {
 	next := make(map[Partition]int64, len(from))
 	for p, offset := range from {
@@ -154,17 +155,27 @@ func (r *Reader) round(ctx context.Context, next map[Partition]int64, take func(
 	reading, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
-	var mu sync.Mutex                                                      // guards next and calls of take
+	var mu sync.Mutex // guards next, calls of take, and what it refused
+	var refused error
+	takeUntil := func(chunks []Chunk) error { // another broker's answer may be waiting for its turn already
+		if refused == nil {
+			refused = take(chunks)
+		}
+		return refused
+	}
 	share := int32(max(maxFetchBytes/max(len(leaders), 1), minFetchBytes)) //nolint:gosec // at most maxFetchBytes
 	for broker, partitions := range leaders {
 		all.Go(func() {
 			f := fetch{broker: broker, conf: r.client.Config(), partitions: partitions, epochs: epochs, maxBytes: share}
-			cancel(f.loop(reading, &mu, next, take))
+			cancel(f.loop(reading, &mu, next, takeUntil))
 		})
 	}
 	all.Wait()
 	if ctx.Err() != nil {
 		return &stopError{context.Cause(ctx)}
+	}
+	if refused != nil { // whatever broke beside it, first perhaps
+		return &stopError{refused}
 	}
 	return context.Cause(reading) // a connection that could not be made in time is a DeadlineExceeded, too
 }

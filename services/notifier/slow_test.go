@@ -66,6 +66,28 @@ func TestSlow_AClientCatchesUpFromTheLog(t *testing.T) {
 	}
 }
 
+// Who reads the whole log makes way for others again and again, and misses nothing by it.
+func TestCatchUp_ManyTakeTurnsInOneSlot(t *testing.T) {
+	w := fake(t)
+	n := w.start("CATCHUP_SLOTS=1", "CATCHUP_TURN=1ms", "CATCHUP_WAIT=1m")
+	alice, order := someone(), uuid.NewString()
+	token := w.token(alice)
+	const events = 150 // of 64 kB, in pieces of 256 kB
+	witness := n.dial(token, nil)
+	witness.untilType("notifier.subscribed")
+	w.bulky(order, alice, 1, events)
+	witness.untilEvents(events)
+
+	clients := make([]*client, 4)
+	for i := range clients {
+		clients[i] = n.dial(token, url.Values{"after": {"earliest"}})
+	}
+	for _, c := range clients {
+		c.untilType("notifier.caught-up")
+		require.Equal(t, told(witness.seen()), told(c.seen()), "in order, exactly once")
+	}
+}
+
 // One that reads nothing at all is given up, and can resume.
 func TestSlow_AClientThatReadsNothingIsGivenUp(t *testing.T) {
 	w := fake(t)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/orderwire/orderwire/pkg/kafka"
@@ -26,6 +27,8 @@ type History struct {
 	metrics *Metrics
 	slots   chan *kafka.Reader // nil: a slot whose reader is yet to be made
 	wait    time.Duration
+	turn    time.Duration
+	queued  atomic.Int32 // who wait for a slot and may have one more
 
 	mu     sync.Mutex
 	shares map[string]*share
@@ -40,7 +43,7 @@ type share struct {
 // NewHistory makes it; Close it.
 func NewHistory(c Config, k kafka.Config, name string, seq *Sequencer, log *slog.Logger, m *Metrics) *History {
 	h := &History{
-		config: k, name: name, seq: seq, log: log, metrics: m, slots: make(chan *kafka.Reader, c.CatchUpSlots), wait: c.CatchUpWait,
+		config: k, name: name, seq: seq, log: log, metrics: m, slots: make(chan *kafka.Reader, c.CatchUpSlots), wait: c.CatchUpWait, turn: c.CatchUpTurn,
 		shares: map[string]*share{},
 	}
 	for range c.CatchUpSlots {
@@ -77,6 +80,7 @@ type Step struct {
 type Reading struct {
 	h        *History
 	customer string
+	since    time.Time
 	reader   *kafka.Reader
 	broken   bool
 }
@@ -86,9 +90,18 @@ type Reading struct {
 func (h *History) Open(ctx context.Context, customer string) (*Reading, error) {
 	timer := time.NewTimer(h.wait)
 	defer timer.Stop()
+	return h.open(ctx, customer, timer.C)
+}
+
+// OpenWhenFree takes a slot for a session that is under way: it waits for as long as it takes, and has its turn.
+func (h *History) OpenWhenFree(ctx context.Context, customer string) (*Reading, error) {
+	return h.open(ctx, customer, nil)
+}
+
+func (h *History) open(ctx context.Context, customer string, busy <-chan time.Time) (*Reading, error) {
 	select {
 	case h.join(customer) <- struct{}{}:
-	case <-timer.C:
+	case <-busy:
 		h.leave(customer, false)
 		return nil, ErrBusy
 	case <-ctx.Done():
@@ -97,13 +110,16 @@ func (h *History) Open(ctx context.Context, customer string) (*Reading, error) {
 	}
 	r := &Reading{h: h, customer: customer}
 	var err error
+	h.queued.Add(1)
+	defer h.queued.Add(-1)
 	select {
 	case r.reader = <-h.slots:
+		r.since = time.Now()
 		if err = r.open(); err == nil {
 			return r, nil
 		}
 		h.slots <- nil
-	case <-timer.C:
+	case <-busy:
 		err = ErrBusy
 	case <-ctx.Done():
 		err = ctx.Err()
@@ -111,6 +127,10 @@ func (h *History) Open(ctx context.Context, customer string) (*Reading, error) {
 	h.leave(customer, true)
 	return nil, err
 }
+
+// IsOver tells that the slot was held for a turn, and that others wait for it: however much somebody reads, they are
+// not kept from the little that they have missed.
+func (r *Reading) IsOver() bool { return r.h.queued.Load() > 0 && time.Since(r.since) >= r.h.turn }
 
 // join gives where a customer puts a token for each slot; leave comes after it.
 func (h *History) join(customer string) chan<- struct{} {

@@ -2,13 +2,16 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/orderwire/orderwire/pkg/kafka"
 	"github.com/orderwire/orderwire/services/notifier/internal/cursor"
@@ -84,6 +87,66 @@ func TestHistory_NobodyHasAllSlots(t *testing.T) {
 	}
 	require.Empty(t, h.shares, "nobody is remembered")
 	require.NoError(t, h.Close(t.Context()))
+}
+
+// Who has read for a turn is over when somebody waits who may have the slot, and not before.
+func TestHistory_ATurnIsOverWhenOthersWait(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, cursor.Topics[:]...))
+	require.NoError(t, err)
+	defer cluster.Close()
+	const wait = time.Millisecond
+	h := NewHistory(Config{CatchUpSlots: 1, CatchUpWait: wait, CatchUpTurn: time.Hour}, kafka.Config{Brokers: cluster.ListenAddrs()}, "test",
+		NewSequencer(NewMetrics(nil)), slog.New(slog.DiscardHandler), NewMetrics(nil))
+	first, err := h.Open(t.Context(), "alice")
+	require.NoError(t, err)
+	first.since = first.since.Add(-time.Hour)
+	require.False(t, first.IsOver(), "nobody waits")
+	second := make(chan *Reading)
+	go func() {
+		r, err := h.OpenWhenFree(t.Context(), "bob")
+		assert.NoError(t, err)
+		second <- r
+	}()
+	require.Eventually(t, first.IsOver, 10*time.Second, wait)
+	first.since = time.Now()
+	require.False(t, first.IsOver(), "its turn has just begun")
+	time.Sleep(2 * wait) // longer than a new client would wait
+	first.Close()
+	(<-second).Close()
+	require.Empty(t, h.shares)
+	require.NoError(t, h.Close(t.Context()))
+}
+
+// What a client refused is the end of a read: the answers of other brokers that wait for their turn are not given, or
+// what was refused, which is kept, would be lost.
+func TestHistory_NothingIsGivenAfterARefusal(t *testing.T) {
+	const partitions = 4
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(4), kfake.SeedTopics(partitions, cursor.Topics[:]...))
+	require.NoError(t, err)
+	defer cluster.Close()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	require.NoError(t, err)
+	defer client.Close()
+	to := cursor.Position{}
+	for topic, name := range cursor.Topics {
+		for p := range partitions {
+			require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: name, Partition: int32(p), Value: []byte("x")}).FirstErr())
+			to[topic] = append(to[topic], 1)
+		}
+	}
+	reader, err := kafka.NewReader(kafka.Config{Brokers: cluster.ListenAddrs()}, "test", slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, reader.Close()) }()
+	r := &Reading{h: &History{metrics: NewMetrics(nil)}, reader: reader}
+	refusal := errors.New("too slow")
+	calls := 0
+	err = r.Read(t.Context(), cursor.Position{}, to, func([]Step) error {
+		calls++
+		time.Sleep(300 * time.Millisecond) // by then the others have answered, too
+		return refusal
+	})
+	require.ErrorIs(t, err, refusal)
+	require.Equal(t, 1, calls)
 }
 
 func TestHistory_WithoutABrokerASlotIsNotLost(t *testing.T) {

@@ -57,7 +57,7 @@ func (e *Entry) place(ctx context.Context, o Origin) error {
 		return nil
 	}
 	s.replay = newCatchUp(s, cursor.Cursor{})
-	if err := s.replay.open(ctx); err != nil {
+	if err := s.replay.open(ctx, s.hub.history.Open); err != nil {
 		return away(err)
 	}
 	if s.at, e.gaps, err = o.resolve(ctx, s.replay.reading); err != nil {

@@ -27,7 +27,7 @@ type catchUp struct {
 	plan *Origin
 
 	stretches chan stretch
-	blocked   stretch
+	blocked   stretch // kept while there is no slot
 	done      chan error
 	running   sync.WaitGroup
 	cancel    context.CancelFunc
@@ -47,13 +47,13 @@ func newCatchUp(s *session, at cursor.Cursor) *catchUp {
 	return &catchUp{hub: s.hub, who: s.who, sub: s.sub, at: at}
 }
 
-// open takes a slot.
-func (c *catchUp) open(ctx context.Context) (err error) {
+// open takes a slot by one of History's two ways.
+func (c *catchUp) open(ctx context.Context, take func(ctx context.Context, customer string) (*feed.Reading, error)) (err error) {
 	customer := c.who.Customer
 	if c.who.Operator {
 		customer = ""
 	}
-	c.reading, err = c.hub.history.Open(ctx, customer)
+	c.reading, err = take(ctx, customer)
 	return err
 }
 
@@ -78,7 +78,7 @@ func (c *catchUp) run(ctx context.Context) error {
 	looked := c.reading != nil // where it begins was looked up with it
 	for {
 		if c.reading == nil {
-			if err := c.open(ctx); err != nil {
+			if err := c.open(ctx, c.hub.history.OpenWhenFree); err != nil {
 				return err
 			}
 		}
@@ -99,7 +99,9 @@ func (c *catchUp) run(ctx context.Context) error {
 		case errors.Is(err, errBlocked):
 			c.hub.seq.Detach(c.sub)
 			c.release()
-			if err := c.hand(ctx, c.blocked, nil); err != nil {
+			blocked := c.blocked
+			c.blocked = stretch{}
+			if err := c.hand(ctx, blocked, nil); err != nil {
 				return err
 			}
 		case err != nil || attached:
@@ -156,11 +158,15 @@ func (c *catchUp) bridge(ctx context.Context) error {
 // blockedAfter is for how long a slot waits for a client that does not take what was read.
 const blockedAfter = 200 * time.Millisecond
 
-// errBlocked says that a client is slow: it has to take what is blocked before there is a slot for it again.
-var errBlocked = errors.New("the client is slow")
+// errBlocked says that a client has to take what is blocked before there is a slot for it again: it is slow, or had its turn.
+var errBlocked = errors.New("others wait for the slot")
 
-// give hands a stretch to the session, or keeps it as blocked: who reads slowly keeps nobody from a slot.
+// give hands a stretch to the session, or keeps it as blocked: who reads slowly, or a lot, keeps nobody from a slot.
 func (c *catchUp) give(ctx context.Context, s stretch) error {
+	if c.reading.IsOver() {
+		c.blocked = s
+		return errBlocked
+	}
 	timer := time.NewTimer(blockedAfter)
 	defer timer.Stop()
 	c.blocked = s
