@@ -190,6 +190,10 @@ const (
 // event stream sets a deadline of its own before each write.
 const answerTimeout = 2 * time.Minute
 
+// writeBuffer is how many bytes the system keeps on their way to a client; Linux doubles it. Left to itself it keeps
+// megabytes, and says that there is room again when a third of them is gone: who reads slowly would seem to read nothing.
+const writeBuffer = 128 << 10
+
 // patience is how long the requests under way have at the end. They take fractions of a second, but for clients that
 // send or read as slowly as they can, who must not take the time that the other parts need to end well.
 const patience = 5 * time.Second
@@ -215,8 +219,8 @@ func Serve(c Config, e *echo.Echo) func(ctx context.Context) error {
 		})
 		server := &http.Server{
 			Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
-			MaxHeaderBytes: maxHeaderBytes,
-			ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // what clients do wrong on the wire is not news
+			MaxHeaderBytes: maxHeaderBytes, ConnContext: boundWrites,
+			ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // what clients do wrong on the wire is not news
 		}
 		failed := make(chan error, 1)
 		go func() { failed <- server.Serve(listener) }()
@@ -233,6 +237,13 @@ func Serve(c Config, e *echo.Echo) func(ctx context.Context) error {
 		time.Sleep(parting)
 		return errors.Join(err, end(ctx, server))
 	}
+}
+
+func boundWrites(ctx context.Context, conn net.Conn) context.Context {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(writeBuffer) // the connection is as good with the size that it has
+	}
+	return ctx
 }
 
 // end waits for the requests under way, and cuts off what is left of them.

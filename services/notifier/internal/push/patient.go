@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,10 +17,13 @@ const piece = 16 << 10
 type patient struct {
 	net.Conn
 	slow time.Duration
+	busy atomic.Int32 // writes that are under way
 }
 
 // Write writes piece by piece.
 func (p *patient) Write(b []byte) (int, error) {
+	p.busy.Add(1)
+	defer p.busy.Add(-1)
 	written := 0
 	for {
 		if err := p.SetWriteDeadline(time.Now().Add(p.slow)); err != nil {

@@ -1,12 +1,17 @@
 package push
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -53,7 +58,7 @@ func TestPatient_WaitsForWhoReadsAndForNobodyElse(t *testing.T) {
 	here, there := net.Pipe() // without any buffer
 	defer here.Close()
 	defer there.Close()
-	p := &patient{here, slow}
+	p := &patient{Conn: here, slow: slow}
 	written := make(chan error, 1)
 	message := make([]byte, 4*piece)
 	go func() {
@@ -73,4 +78,33 @@ func TestPatient_WaitsForWhoReadsAndForNobodyElse(t *testing.T) {
 	_, err := p.Write(message)
 	require.ErrorIs(t, slowOr(err), errSlow)
 	require.NotErrorIs(t, slowOr(errors.New("reset by peer")), errSlow)
+}
+
+// A pong lies behind what a slow client has yet to read: while a write waits for it, a missing pong says nothing.
+func TestPing_SaysNothingOfAClientThatIsWrittenTo(t *testing.T) {
+	const short = 10 * time.Millisecond
+	accepted := make(chan *socket, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, err := accept(w, r, time.Minute)
+		assert.NoError(t, err)
+		accepted <- s
+	}))
+	defer server.Close()
+	client, _, err := websocket.Dial(t.Context(), server.URL, &websocket.DialOptions{Subprotocols: []string{Subprotocol}})
+	require.NoError(t, err)
+	defer client.CloseNow() //nolint:errcheck // it never reads, so it gives no pong
+	wire := <-accepted
+	defer wire.cut()
+	s := &session{hub: &Hub{config: Config{PingInterval: short, PongTimeout: short}}, endings: make(chan ending, 1)}
+	ctx, stop := context.WithCancel(t.Context())
+	var pinging sync.WaitGroup
+	defer func() { stop(); pinging.Wait() }()
+
+	wire.raw.busy.Add(1)
+	pinging.Go(func() { ping(ctx, wire, s) })
+	time.Sleep(10 * short) // some pings
+	require.Empty(t, s.endings)
+	wire.raw.busy.Add(-1)
+	require.Eventually(t, func() bool { return len(s.endings) == 1 }, 10*time.Second, short)
+	require.Equal(t, gone(codeAbnormal), <-s.endings)
 }

@@ -52,7 +52,7 @@ func (e *Entry) ServeSocket(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	var beside sync.WaitGroup
 	beside.Go(func() { s.read(ctx, socket.conn) })
-	beside.Go(func() { ping(ctx, socket.conn, s) })
+	beside.Go(func() { ping(ctx, socket, s) })
 	go func() {
 		defer s.hub.all.Done()
 		s.run(ctx, e.gaps)
@@ -62,8 +62,9 @@ func (e *Entry) ServeSocket(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// ping sees to it that a client that is gone without a word is noticed.
-func ping(ctx context.Context, conn *websocket.Conn, s *session) {
+// ping sees to it that a client that is gone without a word is noticed. A ping is behind all that is on its way to the
+// client: where that is so much that a write waits, it is the write that tells whether the client still reads.
+func ping(ctx context.Context, socket *socket, s *session) {
 	every := time.NewTicker(s.hub.config.PingInterval)
 	defer every.Stop()
 	for {
@@ -73,9 +74,9 @@ func ping(ctx context.Context, conn *websocket.Conn, s *session) {
 		case <-every.C:
 		}
 		waiting, cancel := context.WithTimeout(ctx, s.hub.config.PongTimeout)
-		err := conn.Ping(waiting)
+		err := socket.conn.Ping(waiting)
 		cancel()
-		if err != nil {
+		if err != nil && socket.raw.busy.Load() == 0 {
 			s.end(gone(codeAbnormal))
 			return
 		}
@@ -85,7 +86,7 @@ func ping(ctx context.Context, conn *websocket.Conn, s *session) {
 // socket is the wire of a WebSocket.
 type socket struct {
 	conn *websocket.Conn
-	raw  net.Conn
+	raw  *patient
 }
 
 func (s *socket) send(m *feed.Message) error {
@@ -109,7 +110,7 @@ func (s *socket) cut() { _ = s.raw.Close() }
 type hijacked struct {
 	http.ResponseWriter
 	slow time.Duration
-	conn net.Conn
+	conn *patient
 }
 
 // Hijack implements http.Hijacker.
@@ -118,6 +119,6 @@ func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.conn = &patient{conn, h.slow}
+	h.conn = &patient{Conn: conn, slow: h.slow}
 	return h.conn, bufio.NewReadWriter(rw.Reader, bufio.NewWriter(h.conn)), nil
 }
