@@ -59,7 +59,8 @@ type Group struct {
 	log      *slog.Logger
 	metrics  *metrics
 	joined   atomic.Bool
-	memberID atomic.Pointer[string] // the last one
+	session  atomic.Pointer[session] // nil between two
+	memberID atomic.Pointer[string]  // the last one
 }
 
 // New gives a member; Run joins. p must place the records of the group's dead-letter and retry topics by hand
@@ -132,7 +133,10 @@ func (g *Group) member(ctx context.Context, client *kafka.Client) error {
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}
+	watching, stop := context.WithCancel(ctx)
+	go g.watchEnds(watching, client) // it may be in a request still when the client is closed
 	g.consume(ctx, group)
+	stop()
 	if err := client.Close(); err != nil {
 		g.log.Warn("close the consumer group's client", "error", err)
 	}

@@ -22,6 +22,7 @@ type members struct{ g *Group }
 func (m *members) Setup(s sarama.ConsumerGroupSession) error {
 	run := newSession(m.g, s)
 	current.Store(s, run)
+	m.g.session.Store(run)
 	go run.loop()
 	m.g.joined.Store(true)
 	chaos.Pass(chaos.Join)
@@ -37,8 +38,8 @@ func (m *members) Cleanup(s sarama.ConsumerGroupSession) error {
 	m.g.joined.Store(false)
 	<-run.ended
 	current.Delete(s)
-	m.g.metrics.lag.Reset() // others report these partitions from now on
-	m.g.metrics.held.Set(0)
+	m.g.session.Store(nil)
+	run.forget()
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderwire/orderwire/pkg/kafka"
@@ -69,6 +70,59 @@ func TestSession_UnwrittenDeadLettersHoldUpNobodyElse(t *testing.T) {
 		for p := range int32(2) {
 			require.Len(t, s.partitions[topicPartition{"orders", p}].queue, 1, "it is tried again")
 		}
+	})
+}
+
+// growing is a log that nobody can read on.
+type growing struct{ end int64 }
+
+func (g *growing) GetOffset(string, int32, int64) (int64, error) {
+	g.end += 1000
+	return g.end, nil
+}
+
+// TestSession_TheLagOfAFullPartitionGrowsWithItsLog: as when the database is away for an hour.
+func TestSession_TheLagOfAFullPartitionGrowsWithItsLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		g := &Group{config: Config{Group: "g"}.withDefaults(), log: slog.New(slog.DiscardHandler), metrics: newMetrics(reg)}
+		ctx, stop := context.WithCancel(t.Context())
+		s := newSession(g, &assignment{ctx: ctx})
+		g.session.Store(s)
+		fill := func(partition int32, records int) {
+			p := s.add(topicPartition{"orders", partition})
+			for offset := range int64(records) {
+				s.behind(p, offset, offset+1)
+				require.True(t, s.push(p, &sarama.ConsumerMessage{Topic: "orders", Partition: partition, Offset: offset}))
+			}
+		}
+		fill(0, maxQueued)
+		fill(1, 3)
+		log := &growing{end: maxQueued}
+		go g.watchEnds(ctx, log)
+		lags := func() map[string]float64 {
+			families, err := reg.Gather()
+			require.NoError(t, err)
+			found := map[string]float64{}
+			for _, f := range families {
+				if f.GetName() != "consumer_lag_records" {
+					continue
+				}
+				for _, m := range f.GetMetric() {
+					found[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
+				}
+			}
+			return found
+		}
+		for round := range 3 {
+			time.Sleep(endsEvery + time.Second)
+			require.Equal(t, map[string]float64{"0": float64(maxQueued + 1000*(round+1)), "1": 3}, lags(), "1 is read on, and knows")
+		}
+
+		stop()
+		s.forget()
+		s.moveEnd(s.partitions[topicPartition{"orders", 0}], 9999)
+		require.Empty(t, lags(), "they are another's")
 	})
 }
 
