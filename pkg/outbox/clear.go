@@ -15,6 +15,9 @@ import (
 // maxClears is how many entries one transaction removes at most.
 const maxClears = 500
 
+// clearTimeout is for one such transaction.
+const clearTimeout = 5 * time.Second
+
 // clears are published entries on their way out of the store.
 type clears []ack
 
@@ -76,13 +79,13 @@ func (r *Relay) clearLoop(ctx context.Context) {
 	}
 }
 
-// clear removes all that is acknowledged. Where it meets another's transaction it tries again with half of it.
+// clear removes all that is acknowledged when it begins. Where it meets another's transaction it tries again with half of it.
 func (r *Relay) clear(ctx context.Context) {
 	limit := maxClears
 	for try := 0; ; {
 		n, err := r.clearSome(ctx, limit)
 		switch {
-		case err == nil && n == 0:
+		case err == nil && n < limit: // what is acknowledged meanwhile goes with the next round
 			return
 		case err == nil:
 			limit, try = min(2*limit, maxClears), 0
@@ -106,6 +109,8 @@ func (r *Relay) clear(ctx context.Context) {
 }
 
 func (r *Relay) clearSome(ctx context.Context, limit int) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, clearTimeout) // a commit without a deadline is tried for longer than a stop may take
+	defer cancel()
 	if err := r.lock(ctx); err != nil {
 		return 0, err
 	}

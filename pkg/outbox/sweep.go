@@ -165,7 +165,8 @@ func (r *Relay) page(ctx context.Context, from, to string) ([]stored, error) {
 	return page, nil
 }
 
-// left asks for outboxes that were left behind, by their ids.
+// left asks for outboxes that were left behind, by their ids: those that are older than an entry is on its usual way, and
+// those from a future that a clock once showed.
 //
 // What narrows it stands in a stage of its own: MongoDB makes one query of both and reads no more of the index than it
 // must, SecantusDB finds the partial index by exactly its own filter and would otherwise read every document.
@@ -174,12 +175,16 @@ func (r *Relay) left(from, to string) mongo.Pipeline {
 	if to != "" {
 		ids = append(ids, bson.E{Key: "$lte", Value: to})
 	}
+	now := time.Now()
 	return mongo.Pipeline{
 		{{Key: "$match", Value: bson.D{hasEntries, isUnsent}}},
 		{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}},
 		{{Key: "$match", Value: bson.D{
 			{Key: "_id", Value: ids},
-			{Key: "outbox.0.at", Value: bson.D{{Key: "$lt", Value: time.Now().Add(-r.settings.sweepAge)}}},
+			{Key: "$or", Value: bson.A{
+				bson.D{{Key: "outbox.0.at", Value: bson.D{{Key: "$lt", Value: now.Add(-r.settings.sweepAge)}}}},
+				bson.D{{Key: "outbox.0.at", Value: bson.D{{Key: "$gt", Value: now.Add(r.settings.sweepAge)}}}},
+			}},
 		}}},
 		{{Key: "$limit", Value: r.settings.sweepPage}},
 		{{Key: "$project", Value: bson.D{{Key: "outbox", Value: 1}}}},
@@ -232,7 +237,7 @@ func (r *Relay) measure(ctx context.Context) (int64, error) {
 	if oldest := found[0].Oldest; oldest.IsZero() { // its entries were cleared while it was read
 		r.metrics.oldest.Set(0)
 	} else {
-		r.metrics.oldest.Set(time.Since(oldest).Seconds())
+		r.metrics.oldest.Set(time.Since(oldest).Abs().Seconds()) // a clock may have been ahead
 	}
 	return found[0].N, nil
 }

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -81,4 +82,50 @@ func TestRelay_SweepsAgainOnceThereIsRoom(t *testing.T) {
 		}
 	}
 	t.Fatal("the rest is left to the next round")
+}
+
+// TestSweep_FindsWhatAClockThatWasAheadHasLeft: such entries are not to wait until the clocks have caught up.
+func TestSweep_FindsWhatAClockThatWasAheadHasLeft(t *testing.T) {
+	c, relay := things(t, &log{})
+	at := map[string]time.Duration{"fresh": 0, "old": -time.Minute, "ahead": time.Hour}
+	for id, since := range at {
+		th := newThing(id)
+		th.fresh[0].At = time.Now().Add(since)
+		require.NoError(t, c.Insert(t.Context(), []*thing{th})[0])
+	}
+	page, err := relay.page(t.Context(), "", "")
+	require.NoError(t, err)
+	var ids []string
+	for _, doc := range page {
+		ids = append(ids, doc.ID)
+	}
+	require.Equal(t, []string{"ahead", "old"}, ids)
+}
+
+// TestClear_LeavesToTheNextRoundWhatComesMeanwhile: under load there is always something, and it would go one by one, in a
+// durable commit each, under the writers' lock.
+func TestClear_LeavesToTheNextRoundWhatComesMeanwhile(t *testing.T) {
+	_, relay := things(t, &log{})
+	acknowledge := func(id string) {
+		relay.Offer(id, nil, []Entry{{ID: id, Topic: "x", Key: id, Sequence: 1}})
+		relay.mu.Lock()
+		defer relay.mu.Unlock()
+		if ln, _, ok := relay.lanes.next(time.Now()); ok {
+			relay.lanes.acknowledged(ln)
+		}
+	}
+	acknowledge("first")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var coming sync.WaitGroup
+	coming.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			acknowledge(strconv.Itoa(n))
+			time.Sleep(100 * time.Microsecond)
+		}
+	})
+	relay.clear(ctx)
+	require.NoError(t, ctx.Err(), "it ends while more comes")
+	cancel()
+	coming.Wait()
 }
