@@ -54,9 +54,9 @@ func TestPlace_WhoIsRefusedLeadsNobody(t *testing.T) {
 	s := open(t)
 	place(t, s, "c-0", "there is a price list")
 	batch := []Placement{placement("c-1", "k"), placement("c-1", "k"), placement("c-1", "k")}
-	batch[0].Draft.Items[0].SKU = "unheard-of"
+	batch[0].Draft.Items[0].SKU, batch[0].Hash = "unheard-of", []byte("another body")
 	results := s.placeAll(t.Context(), batch)
-	require.Error(t, results[0].Err)
+	require.ErrorIs(t, results[0].Err, ErrKeyReused)
 	require.NoError(t, results[1].Err)
 	require.NoError(t, results[2].Err)
 	require.Equal(t, results[1].Value.Order.ID, results[2].Value.Order.ID)
