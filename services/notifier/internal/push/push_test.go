@@ -90,7 +90,7 @@ func TestPing_SaysNothingOfAClientThatIsWrittenTo(t *testing.T) {
 		accepted <- s
 	}))
 	defer server.Close()
-	client, _, err := websocket.Dial(t.Context(), server.URL, &websocket.DialOptions{Subprotocols: []string{Subprotocol}})
+	client, _, err := websocket.Dial(t.Context(), server.URL, &websocket.DialOptions{Subprotocols: []string{Subprotocol}}) //nolint:bodyclose // there is none after a handshake
 	require.NoError(t, err)
 	defer client.CloseNow() //nolint:errcheck // it never reads, so it gives no pong
 	wire := <-accepted
