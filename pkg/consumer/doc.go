@@ -17,6 +17,6 @@
 // least once, and a record may come again: after a crash, a rebalance, a replay. Handlers recognise repeats; an old
 // owner that does not know yet that it lost a partition is made harmless by their guards, not by this package.
 //
-// Files: group.go joins and stays; session.go is one assignment's life; partition.go a queue; deadletter.go what cannot
-// be handled; metrics.go what can be seen.
+// Files: group.go joins and stays; session.go is one assignment's life; partition.go a queue; ends.go how far behind
+// a full one is; deadletter.go what cannot be handled; metrics.go what can be seen.
 package consumer

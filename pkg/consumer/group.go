@@ -58,8 +58,7 @@ type Group struct {
 	producer sender
 	log      *slog.Logger
 	metrics  *metrics
-	joined   atomic.Bool
-	session  atomic.Pointer[session] // nil between two
+	session  atomic.Pointer[session] // nil between two: there is one at a time
 	memberID atomic.Pointer[string]  // the last one
 }
 
@@ -92,7 +91,7 @@ func (g *Group) Reachable(ctx context.Context) error {
 // crashed it may take no part for as long as the session and the rebalance time-out together: that is no reason to
 // answer no requests.
 func (g *Group) Joined(context.Context) error {
-	if !g.joined.Load() {
+	if g.session.Load() == nil {
 		return ErrNotJoined
 	}
 	return nil

@@ -21,10 +21,8 @@ type members struct{ g *Group }
 // Setup starts the one loop that handles batches.
 func (m *members) Setup(s sarama.ConsumerGroupSession) error {
 	run := newSession(m.g, s)
-	current.Store(s, run)
 	m.g.session.Store(run)
 	go run.loop()
-	m.g.joined.Store(true)
 	chaos.Pass(chaos.Join)
 	id := s.MemberID()
 	m.g.memberID.Store(&id)
@@ -34,18 +32,15 @@ func (m *members) Setup(s sarama.ConsumerGroupSession) error {
 
 // Cleanup waits for the batch in flight: its marks are committed behind this call.
 func (m *members) Cleanup(s sarama.ConsumerGroupSession) error {
-	run := sessionOf(s)
-	m.g.joined.Store(false)
+	run := m.g.session.Swap(nil)
 	<-run.ended
-	current.Delete(s)
-	m.g.session.Store(nil)
 	run.forget()
 	return nil
 }
 
 // ConsumeClaim fills one partition's queue. It never returns for a bad record: that would end the session of all.
 func (m *members) ConsumeClaim(s sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
-	run := sessionOf(s)
+	run := m.g.session.Load()
 	p := run.add(topicPartition{claim.Topic(), claim.Partition()})
 	first := true
 	for {
@@ -66,14 +61,6 @@ func (m *members) ConsumeClaim(s sarama.ConsumerGroupSession, claim sarama.Consu
 			}
 		}
 	}
-}
-
-// current finds the session of sarama's: its callbacks have no other place to keep one.
-var current sync.Map // sarama.ConsumerGroupSession → *session
-
-func sessionOf(s sarama.ConsumerGroupSession) *session {
-	run, _ := current.Load(s)
-	return run.(*session)
 }
 
 // session is the life of one assignment.
