@@ -21,14 +21,11 @@ const clearTimeout = 5 * time.Second
 // clears are published entries on their way out of the store.
 type clears []ack
 
-// takeClears gives pending clears to a transaction; settleClears ends what it began. It gives none when asked for none.
-func (r *Relay) takeClears(some bool) clears {
-	if !some {
-		return nil
-	}
+// takeClears gives up to limit pending clears to a transaction; settleClears ends what it began.
+func (r *Relay) takeClears(limit int) clears {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.lanes.takeClears(maxClears)
+	return r.lanes.takeClears(limit)
 }
 
 func (r *Relay) settleClears(taken clears, removed bool) {
@@ -115,9 +112,7 @@ func (r *Relay) clearSome(ctx context.Context, limit int) (int, error) {
 		return 0, err
 	}
 	defer r.unlock()
-	r.mu.Lock()
-	taken := clears(r.lanes.takeClears(limit))
-	r.mu.Unlock()
+	taken := r.takeClears(limit)
 	if len(taken) == 0 {
 		return 0, nil
 	}

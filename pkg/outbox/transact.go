@@ -89,7 +89,10 @@ func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Conte
 		if err := c.writeAll(ctx, docs); err != nil {
 			return err
 		}
-		old = c.relay.takeClears(!c.conflicted && len(docs) > 0)
+		if c.conflicted || len(docs) == 0 {
+			return nil
+		}
+		old = c.relay.takeClears(maxClears)
 		return old.write(ctx, c.coll)
 	})
 	c.relay.settleClears(old, err == nil)
