@@ -89,7 +89,7 @@ func (f *fetch) hand(response *sarama.FetchResponse, mu *sync.Mutex, next map[Pa
 	}
 	if len(chunks) > 0 {
 		if err := take(chunks); err != nil {
-			return &stopError{err}
+			return err
 		}
 	}
 	for _, c := range chunks {
