@@ -51,28 +51,27 @@ func (p *Problem) Unwrap() error { return p.Cause }
 // ContentTypeProblem is the media type of a Problem.
 const ContentTypeProblem = "application/problem+json"
 
-// Fill sets what follows from the status; Write does it by itself, with a copy.
-func (p *Problem) Fill() {
-	if p.Type == "" {
-		p.Type = "about:blank"
+// Filled gives a copy with what follows from the status: many may be answered with the same problem at once.
+func (p *Problem) Filled() *Problem {
+	filled := *p
+	if filled.Type == "" {
+		filled.Type = "about:blank"
 	}
-	if p.Title == "" {
-		p.Title = http.StatusText(p.Status)
+	if filled.Title == "" {
+		filled.Title = http.StatusText(filled.Status)
 	}
-	if p.RetryAfter == 0 && (p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests) {
-		p.RetryAfter = time.Second
+	if filled.RetryAfter == 0 && (filled.Status == http.StatusServiceUnavailable || filled.Status == http.StatusTooManyRequests) {
+		filled.RetryAfter = time.Second
 	}
-	if p.Status == http.StatusUnauthorized && p.Challenge == "" {
-		p.Challenge = "Bearer"
+	if filled.Status == http.StatusUnauthorized && filled.Challenge == "" {
+		filled.Challenge = "Bearer"
 	}
+	return &filled
 }
 
-// Write answers with the problem; for whoever holds a plain ResponseWriter. It leaves the problem as it is: many may be
-// answered with the same at once.
+// Write answers with the problem, filled; for whoever holds a plain ResponseWriter.
 func (p *Problem) Write(w http.ResponseWriter) error {
-	told := *p
-	p = &told
-	p.Fill()
+	p = p.Filled()
 	h := w.Header()
 	h.Set("Content-Type", ContentTypeProblem)
 	h.Set("Cache-Control", "no-store")

@@ -33,7 +33,6 @@ func Refuse(w http.ResponseWriter, r *http.Request, p *web.Problem, slow time.Du
 
 // problemMessage is a notifier.error.
 func problemMessage(p *web.Problem) *feed.Message {
-	told := *p
-	told.Fill()
-	return feed.Own(feed.TypeError, errorData{&told, told.RetryAfter.Milliseconds()}, "")
+	told := p.Filled()
+	return feed.Own(feed.TypeError, errorData{told, told.RetryAfter.Milliseconds()}, "")
 }
