@@ -99,11 +99,10 @@ func (c *catchUp) run(ctx context.Context) error {
 		case errors.Is(err, errBlocked):
 			c.hub.seq.Detach(c.sub)
 			c.release()
-			blocked := c.blocked
-			c.blocked = stretch{}
-			if err := c.hand(ctx, blocked, nil); err != nil {
+			if err := c.hand(ctx, c.blocked, nil); err != nil {
 				return err
 			}
+			c.blocked = stretch{} // the next turn may be long in coming
 		case err != nil || attached:
 			return err
 		}
@@ -163,13 +162,12 @@ var errBlocked = errors.New("others wait for the slot")
 
 // give hands a stretch to the session, or keeps it as blocked: who reads slowly, or a lot, keeps nobody from a slot.
 func (c *catchUp) give(ctx context.Context, s stretch) error {
+	c.blocked = s
 	if c.reading.IsOver() {
-		c.blocked = s
 		return errBlocked
 	}
 	timer := time.NewTimer(blockedAfter)
 	defer timer.Stop()
-	c.blocked = s
 	return c.hand(ctx, s, timer.C)
 }
 
