@@ -100,22 +100,20 @@ func (s *Store) placeRound(ctx context.Context, batch []Placement, waiting []int
 	for _, i := range waiting {
 		twin := known[scopeOf(batch[i])]
 		switch {
-		case batch[i].Key == "":
+		case twin == nil:
 			fresh = append(fresh, i)
-		case twin != nil && subtle.ConstantTimeCompare(twin.Idempotency.Hash, batch[i].Hash) == 1:
+		case subtle.ConstantTimeCompare(twin.Idempotency.Hash, batch[i].Hash) == 1:
 			results[i].Value = Placed{Order: twin.order(), Replayed: true}
-		case twin != nil:
-			results[i].Err = ErrKeyReused
 		default:
-			fresh = append(fresh, i)
+			results[i].Err = ErrKeyReused
 		}
 	}
 	if len(fresh) == 0 {
-		return again, false, nil
+		return nil, false, nil
 	}
 	prices, err := s.prices(ctx, batch, fresh)
 	if err != nil {
-		return append(again, fresh...), false, err
+		return fresh, false, err
 	}
 	var (
 		docs []*document
