@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderwire/orderwire/deploy/audit"
@@ -71,12 +72,14 @@ func TestAudit_HoldsOnARealSystemThroughKills(t *testing.T) {
 
 	config.Quiesced = true
 	var report *audit.Report
-	require.Eventually(t, func() bool {
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
 		config.Accepted = strings.NewReader(strings.Join(accepted, "\n"))
 		report, err = audit.Run(ctx, config)
-		return err != nil || report.Holds()
+		require.NoError(t, err)
+		for _, i := range report.Invariants {
+			assert.True(t, i.Holds, "%s: %+v", i.ID, i.Violations)
+		}
 	}, time.Minute, time.Second, "it never drained to a state where all holds")
-	require.NoError(t, err)
 	require.Equal(t, len(accepted), report.Orders)
 	for _, i := range report.Invariants {
 		require.Positive(t, i.Checked, i.ID)

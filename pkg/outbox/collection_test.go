@@ -373,9 +373,7 @@ func TestTransact_OffersWhatItFoundOnlyOnceCommitted(t *testing.T) {
 func TestTransact_TidiesUpOnlyBesideWhatItPuts(t *testing.T) {
 	c, relay := things(t, &log{})
 	require.NoError(t, c.Insert(t.Context(), []*thing{newThing("a")})[0])
-	lane, _, ok := relay.lanes.next(time.Now())
-	require.True(t, ok)
-	relay.lanes.acknowledged(lane)
+	acknowledge(t, relay)
 	unsent := func() int {
 		a, err := c.Get(t.Context(), "a")
 		require.NoError(t, err)
@@ -389,6 +387,33 @@ func TestTransact_TidiesUpOnlyBesideWhatItPuts(t *testing.T) {
 		return nil
 	}))
 	require.Zero(t, unsent())
+}
+
+// TestTransact_ForgetsNothingThatIsNewerThanWhatItSees: a document that is stored and published amid a transaction is none
+// that the transaction can tidy up.
+func TestTransact_ForgetsNothingThatIsNewerThanWhatItSees(t *testing.T) {
+	c, relay := things(t, &log{})
+	require.NoError(t, c.Transact(t.Context(), func(ctx context.Context, tx *Tx[thing, *thing]) error {
+		if _, err := tx.Find(ctx, "a"); err != nil { // from here on it sees no news
+			return err
+		}
+		require.NoError(t, c.Insert(t.Context(), []*thing{newThing("a")})[0])
+		acknowledge(t, relay)
+		tx.Put(newThing("b"))
+		return nil
+	}))
+	relay.clear(t.Context())
+	a, err := c.Get(t.Context(), "a")
+	require.NoError(t, err)
+	require.Zero(t, a.Unsent())
+}
+
+// acknowledge answers for the entry that is to be sent next.
+func acknowledge(t *testing.T, r *Relay) {
+	t.Helper()
+	lane, e, _ := r.next()
+	require.NotNil(t, lane)
+	r.done(lane, e, nil)
 }
 
 func TestTransact_TellsAConflict(t *testing.T) {

@@ -58,8 +58,12 @@ func (r *Relay) sweepLoop(ctx context.Context, sweep func(context.Context) error
 
 // sweep goes once through the stored outboxes, page by page, and ends early where there is no room. It begins at a
 // random place, so that relays of several processes do not all repeat the same entries, and a crowd of entries that
-// cannot be published does not hide the others. Before it, what keeps failing is compared with what is stored.
+// cannot be published does not hide the others. Before it, what keeps failing is compared with what is stored, and what
+// has long been sent is forgotten: where it is stored still, only that brings it back.
 func (r *Relay) sweep(ctx context.Context) error {
+	r.mu.Lock()
+	r.lanes.expire(time.Now()) // nobody else does while nothing is sent
+	r.mu.Unlock()
 	if err := r.disown(ctx); err != nil {
 		return err
 	}

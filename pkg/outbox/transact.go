@@ -74,9 +74,14 @@ func (c *Collection[T, P]) Transact(ctx context.Context, fn func(ctx context.Con
 // meet those who write to what is tidied. The caller holds the writer lock.
 func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Context) ([]P, error)) error {
 	var (
-		docs []P
-		old  clears
+		docs      []P
+		old       clears
+		isCleared bool
 	)
+	if !c.conflicted {
+		// Before the transaction sees anything: it would not find a document that is newer than what it sees, and say nothing.
+		old = c.relay.takeClears(maxClears)
+	}
 	err := transaction(ctx, c.coll.Database().Client(), func(ctx context.Context) error {
 		var err error
 		if docs, err = fn(ctx); err != nil {
@@ -89,13 +94,13 @@ func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Conte
 		if err := c.writeAll(ctx, docs); err != nil {
 			return err
 		}
-		if c.conflicted || len(docs) == 0 {
+		if len(docs) == 0 {
 			return nil
 		}
-		old = c.relay.takeClears(maxClears)
+		isCleared = true
 		return old.write(ctx, c.coll)
 	})
-	c.relay.settleClears(old, err == nil)
+	c.relay.settleClears(old, isCleared && err == nil)
 	c.conflicted = errors.Is(err, ErrConflict)
 	if err != nil {
 		return fmt.Errorf("write to %s: %w", c.coll.Name(), err)
