@@ -40,7 +40,7 @@ func TestClient_EndsARequestToABrokerThatIsGivenUp(t *testing.T) {
 	begun := time.Now()
 	require.Error(t, ask())
 	require.Less(t, time.Since(begun), s.Net.ReadTimeout, "the request is ended, and has not waited for its time-out")
-	_, err = s.Net.Proxy.Dialer.Dial("tcp", leader.Addr())
+	_, err = client.Config().Net.Proxy.Dialer.Dial("tcp", leader.Addr())
 	require.ErrorContains(t, err, "goes on without it", "it is not dialed any more")
 	require.Eventually(t, func() bool {
 		_, err := client.Broker(leader.ID())

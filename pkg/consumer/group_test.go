@@ -40,7 +40,7 @@ func TestGroup_ARebalanceDoesNotKeepTheProcess(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			g.consume(ctx, r)
+			g.consume(ctx, r, g.sarama)
 		}()
 		time.Sleep(time.Minute)
 		synctest.Wait()

@@ -58,7 +58,6 @@ func base(c Config, clientID string) (*sarama.Config, error) {
 	// Longer than the rebalance time-out, or JoinGroup breaks.
 	s.Net.ReadTimeout = 30 * time.Second
 	s.Net.WriteTimeout = 10 * time.Second
-	s.Net.Proxy.Enable, s.Net.Proxy.Dialer = true, newDialer(s.Net.DialTimeout) // no proxy, see Client
 	s.Metadata.AllowAutoTopicCreation = false
 	s.Metadata.Retry.Max = 10
 	s.Metadata.Retry.BackoffFunc = backoff

@@ -133,8 +133,14 @@ func (d *dialer) end() {
 	d.hangUp()
 }
 
-// Close closes a client, or what works with one, made with a configuration of this package. sarama waits for answers that
-// are under way, half a minute where a broker hangs: what does not close within the time loses its connections.
+func (d *dialer) isEnded() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ended
+}
+
+// Close closes what works with a client that Open gave and that has the configuration s. sarama waits for answers that are
+// under way, half a minute where a broker hangs: what does not close within the time loses its connections.
 func Close(c io.Closer, s *sarama.Config, within time.Duration) error {
 	done := make(chan error, 1)
 	go func() { done <- c.Close() }()
@@ -169,27 +175,35 @@ const (
 // and a group's heartbeat asks the same broker again, Metadata.Retry.Max times: a service would stand still for minutes.
 type Client struct {
 	sarama.Client
-	stop context.CancelFunc // of what watches the brokers
+	dialer *dialer
+	stop   context.CancelFunc // of what watches the brokers
 }
 
-// Open connects with a configuration of this package; a broker must be there. Close the client.
+// Open connects with a copy of a configuration of this package, which is the client's alone; a broker must be there. Close
+// the client.
 func Open(brokers []string, s *sarama.Config, log *slog.Logger) (*Client, error) {
-	d, ok := s.Net.Proxy.Dialer.(*dialer)
-	if !ok {
-		return nil, errors.New("the configuration is not one of this package")
+	own, d := *s, newDialer(s.Net.DialTimeout)
+	own.Net.Proxy.Enable, own.Net.Proxy.Dialer = true, d // no proxy: it is what sarama lets dial
+	patience := s.Metadata.Retry.BackoffFunc
+	own.Metadata.Retry.BackoffFunc = func(retries, most int) time.Duration {
+		if d.isEnded() { // a refresh goes on after its client is closed, as often as it may try
+			return 0
+		}
+		return patience(retries, most)
 	}
-	client, err := sarama.NewClient(brokers, s)
+	client, err := sarama.NewClient(brokers, &own)
 	if err != nil {
 		return nil, fmt.Errorf("connect to Kafka at %v: %w", brokers, err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	go avoidSilent(ctx, client, d, log)
-	return &Client{Client: client, stop: stop}, nil
+	return &Client{Client: client, dialer: d, stop: stop}, nil
 }
 
-// Close ends its connections, see the function Close.
+// Close ends its connections, see the function Close, and lets nobody make more: sarama would, for what is under way.
 func (c *Client) Close() error {
 	defer c.stop() // until then what hangs is given up
+	defer c.dialer.end()
 	return Close(c.Client, c.Config(), abandon)
 }
 

@@ -1,8 +1,10 @@
 package kafka
 
 import (
+	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/stretchr/testify/require"
@@ -32,5 +34,42 @@ func TestWithout_IsWhoAnswersNothingAndIsInNoAnswer(t *testing.T) {
 			slices.Sort(silent)
 			require.Equal(t, test.silent, silent)
 		})
+	}
+}
+
+// TestClient_ItsRefreshEndsWithIt: sarama's goes on, and connects again, for as long as it may try. Another client may be
+// opened with the same configuration.
+func TestClient_ItsRefreshEndsWithIt(t *testing.T) {
+	broker := sarama.NewMockBroker(t, 1)
+	defer broker.Close()
+	broker.SetHandlerByMap(map[string]sarama.MockResponse{
+		"ApiVersionsRequest": sarama.NewMockApiVersionsResponse(t),
+		"MetadataRequest":    sarama.NewMockMetadataResponse(t).SetBroker(broker.Addr(), 1).SetError("orders", sarama.ErrLeaderNotAvailable),
+	})
+	c := Config{Brokers: []string{broker.Addr()}}
+	s, err := ReaderConfig(c, "test")
+	require.NoError(t, err)
+	s.Metadata.Full, s.Metadata.Timeout = false, time.Hour
+	s.Metadata.Retry.Max = 1000
+	asked := make(chan bool, s.Metadata.Retry.Max)
+	s.Metadata.Retry.BackoffFunc = func(int, int) time.Duration {
+		asked <- true
+		return 200 * time.Millisecond
+	}
+	for range 2 {
+		client, err := Open(c.Brokers, s, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = client.RefreshMetadata("orders") // it fails, sooner or later
+		}()
+		<-asked
+		require.NoError(t, client.Close())
+		select {
+		case <-ended:
+		case <-time.After(20 * time.Second):
+			t.Fatal("it goes on")
+		}
 	}
 }
