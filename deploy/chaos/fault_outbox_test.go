@@ -67,13 +67,47 @@ func TestOutbox_IsDoneOnlyIfSomethingWaits(t *testing.T) {
 				_, _ = w.Write([]byte(body))
 			}))
 			t.Cleanup(api.Close)
-			h, err := newHistory(filepath.Join(t.TempDir(), "history.jsonl"))
-			require.NoError(t, err)
-			sys := &system{stack: &stack.Stack{Broker: &stack.Broker{}}, api: api.URL, begin: time.Now()}
-			b := &breaker{sys: sys, load: &load{sys: sys, history: h, http: api.Client()}}
+			b := guestsOf(t, api)
 			require.ErrorIs(t, b.fillOutbox(t.Context(), nil), c.bound)
 			require.ErrorIs(t, b.placeMany(t.Context(), 20), c.many)
-			require.NoError(t, h.close())
+		})
+	}
+}
+
+// guestsOf gives somebody who breaks nothing but can have orders placed and read.
+func guestsOf(t *testing.T, api *httptest.Server) *breaker {
+	t.Helper()
+	h, err := newHistory(filepath.Join(t.TempDir(), "history.jsonl"))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, h.close()) })
+	sys := &system{stack: &stack.Stack{Broker: &stack.Broker{}}, api: api.URL, begin: time.Now()}
+	return &breaker{sys: sys, load: &load{sys: sys, history: h, http: api.Client()}}
+}
+
+// An order that is slow to leave its first state is waited for, one that never does until the time has come.
+func TestMoves_WaitsForWhoIsSlow(t *testing.T) {
+	for name, c := range map[string]struct {
+		pending int // answers that say so
+		within  time.Duration
+		moved   bool
+	}{
+		"at once": {0, 0, true},
+		"slow":    {2, time.Minute, true},
+		"never":   {1000, time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				status := "pending"
+				if asked == c.pending {
+					status = "reserved"
+				}
+				asked++
+				_, _ = w.Write([]byte(`{"id":"1","status":"` + status + `"}`))
+			}))
+			t.Cleanup(api.Close)
+			b := guestsOf(t, api)
+			require.Equal(t, c.moved, b.moves(t.Context(), "1", b.sys.since()+c.within))
 		})
 	}
 }
