@@ -453,9 +453,16 @@ func (r *run) checkWatchers(ctx context.Context, log []record) int {
 // which, and between which and that moment, nothing else was broken.
 func (r *run) recovery() map[string][]float64 {
 	placedAt := map[string]time.Duration{}
+	begun := map[int64]time.Duration{} // an operation's first try: it may be the one that the answer of a later one is about
 	for _, e := range r.history.all {
-		if e.Kind == "place" && e.Outcome == outcomeOK && placedAt[e.Order] == 0 {
-			placedAt[e.Order] = time.Duration(e.Begin)
+		if e.Kind != "place" {
+			continue
+		}
+		if e.Try == 1 {
+			begun[e.Op] = time.Duration(e.Begin)
+		}
+		if e.Outcome == outcomeOK && placedAt[e.Order] == 0 {
+			placedAt[e.Order] = begun[e.Op]
 		}
 	}
 	var scheduled []pushed

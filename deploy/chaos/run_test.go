@@ -60,3 +60,23 @@ func TestInject_HealsAlsoWhenTheTimeToBreakIsOver(t *testing.T) {
 	require.True(t, healed)
 	require.Len(t, r.windows, 1)
 }
+
+// An order counts from its first try, whose answer may be the one that was lost; and nothing else may be broken meanwhile.
+func TestRecovery_IsThatOfOrdersPlacedAfterTheFault(t *testing.T) {
+	place := func(op int64, try int, begin time.Duration, order, outcome string) entry {
+		return entry{Op: op, Try: try, Kind: "place", Order: order, Begin: duration(begin), Outcome: outcome}
+	}
+	scheduled := func(order string, at time.Duration) pushed {
+		return pushed{lane: lane{Order: order}, Type: "shipment-scheduled", At: at}
+	}
+	fault := func(kind string, from, to time.Duration) window { return window{Injection{Fault: kind, Variant: "x"}, from, to} }
+	r := run{
+		history: &history{all: []entry{
+			place(1, 1, 9*time.Second, "", outcomeInfo), place(1, 2, 11*time.Second, "a", outcomeOK),
+			place(2, 1, 12*time.Second, "b", outcomeOK), place(3, 1, 31*time.Second, "c", outcomeOK),
+		}},
+		watch:   []*watcher{{seen: []pushed{scheduled("a", 10*time.Second), scheduled("b", 13*time.Second), scheduled("c", 40*time.Second)}}},
+		windows: []window{fault("F8", 8*time.Second, 10*time.Second), fault("F1", 20*time.Second, 30*time.Second), fault("F7", 35*time.Second, 36*time.Second)},
+	}
+	require.Equal(t, map[string][]float64{"F8 x": {3}}, r.recovery())
+}
