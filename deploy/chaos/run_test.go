@@ -69,7 +69,9 @@ func TestRecovery_IsThatOfOrdersPlacedAfterTheFault(t *testing.T) {
 	scheduled := func(order string, at time.Duration) pushed {
 		return pushed{lane: lane{Order: order}, Type: "shipment-scheduled", At: at}
 	}
-	fault := func(kind string, from, to time.Duration) window { return window{Injection{Fault: kind, Variant: "x"}, from, to} }
+	fault := func(kind string, from, to time.Duration) window {
+		return window{Injection{Fault: kind, Variant: "x"}, from, to}
+	}
 	r := run{
 		history: &history{all: []entry{
 			place(1, 1, 9*time.Second, "", outcomeInfo), place(1, 2, 11*time.Second, "a", outcomeOK),
