@@ -74,9 +74,8 @@ func (c *Collection[T, P]) Transact(ctx context.Context, fn func(ctx context.Con
 // meet those who write to what is tidied. The caller holds the writer lock.
 func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Context) ([]P, error)) error {
 	var (
-		docs      []P
-		old       clears
-		isCleared bool
+		docs []P
+		old  clears
 	)
 	if !c.conflicted {
 		// Before the transaction sees anything: it would not find a document that is newer than what it sees, and say nothing.
@@ -97,10 +96,9 @@ func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Conte
 		if len(docs) == 0 {
 			return nil
 		}
-		isCleared = true
 		return old.write(ctx, c.coll)
 	})
-	c.relay.settleClears(old, isCleared && err == nil)
+	c.relay.settleClears(old, err == nil && len(docs) > 0)
 	c.conflicted = errors.Is(err, ErrConflict)
 	if err != nil {
 		return fmt.Errorf("write to %s: %w", c.coll.Name(), err)
