@@ -134,7 +134,7 @@ func (g *Group) member(ctx context.Context, client *kafka.Client) error {
 	}
 	watching, stop := context.WithCancel(ctx)
 	go g.watchEnds(watching, client) // it may be in a request still when the client is closed
-	g.consume(ctx, group, client.Config())
+	g.consume(ctx, client, group)
 	stop()
 	if err := client.Close(); err != nil {
 		g.log.Warn("close the consumer group's client", "error", err)
@@ -143,7 +143,7 @@ func (g *Group) member(ctx context.Context, client *kafka.Client) error {
 }
 
 // consume stays in the group until ctx ends. sarama's Consume returns at every rebalance.
-func (g *Group) consume(ctx context.Context, group sarama.ConsumerGroup, config *sarama.Config) {
+func (g *Group) consume(ctx context.Context, client *kafka.Client, group sarama.ConsumerGroup) {
 	errs := make(chan struct{})
 	go func() {
 		defer close(errs)
@@ -173,7 +173,7 @@ func (g *Group) consume(ctx context.Context, group sarama.ConsumerGroup, config 
 			sleep(ctx, wait(try))
 		}
 	}
-	if err := kafka.Close(group, config, closing); err != nil {
+	if err := client.End(group, closing); err != nil {
 		g.log.Warn("close the consumer group", "error", err)
 		return
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/orderwire/orderwire/pkg/kafka"
 )
 
 // rebalancing is a group that waits for a member that has crashed; nothing calls sarama back from there.
@@ -40,7 +42,7 @@ func TestGroup_ARebalanceDoesNotKeepTheProcess(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			g.consume(ctx, r, g.sarama)
+			g.consume(ctx, &kafka.Client{}, r)
 		}()
 		time.Sleep(time.Minute)
 		synctest.Wait()

@@ -26,7 +26,6 @@ func Reach(brokers []string, s *sarama.Config) error {
 // gone sarama keeps a consumer's session for a minute and more, trying again.
 func Ping(ctx context.Context, brokers []string, s *sarama.Config) error {
 	once := *s
-	once.Net.Proxy.Enable = false // so that the time-out below is that of dialing, too
 	if deadline, ok := ctx.Deadline(); ok {
 		left := max(time.Until(deadline), time.Millisecond)
 		once.Net.DialTimeout, once.Net.ReadTimeout, once.Net.WriteTimeout = left, left, left
@@ -70,7 +69,6 @@ const leaveWithin = 2 * time.Second
 func LeaveGroup(brokers []string, s *sarama.Config, group, memberID string) error {
 	once := *s
 	once.Metadata.Retry.Max = 0
-	once.Net.Proxy.Enable = false
 	once.Net.DialTimeout, once.Net.ReadTimeout, once.Net.WriteTimeout = leaveWithin, leaveWithin, leaveWithin
 	client, err := sarama.NewClient(brokers, &once)
 	if err != nil {

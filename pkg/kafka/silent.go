@@ -15,7 +15,7 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// dialer makes the connections of a client's configuration and can end all that go to one broker.
+// dialer makes the connections of a client and can end all that go to one broker.
 type dialer struct {
 	dial net.Dialer
 
@@ -139,26 +139,6 @@ func (d *dialer) isEnded() bool {
 	return d.ended
 }
 
-// Close closes what works with a client that Open gave and that has the configuration s. sarama waits for answers that are
-// under way, half a minute where a broker hangs: what does not close within the time loses its connections.
-func Close(c io.Closer, s *sarama.Config, within time.Duration) error {
-	done := make(chan error, 1)
-	go func() { done <- c.Close() }()
-	for range 2 {
-		timer := time.NewTimer(within)
-		defer timer.Stop()
-		select {
-		case err := <-done:
-			return err
-		case <-timer.C:
-		}
-		if d, ok := s.Net.Proxy.Dialer.(*dialer); ok {
-			d.end()
-		}
-	}
-	return errors.New("it does not close, and is left behind")
-}
-
 const (
 	// pulseEvery is how often each broker of a cluster is asked whether it is there, and pulseWithin how long it may take.
 	pulseEvery  = 3 * time.Second
@@ -200,11 +180,29 @@ func Open(brokers []string, s *sarama.Config, log *slog.Logger) (*Client, error)
 	return &Client{Client: client, dialer: d, stop: stop}, nil
 }
 
-// Close ends its connections, see the function Close, and lets nobody make more: sarama would, for what is under way.
+// Close ends its connections as End does, and lets nobody make more: sarama would, for what is under way.
 func (c *Client) Close() error {
 	defer c.stop() // until then what hangs is given up
 	defer c.dialer.end()
-	return Close(c.Client, c.Config(), abandon)
+	return c.End(c.Client, abandon)
+}
+
+// End closes what works with the client. sarama waits for answers that are under way, half a minute where a broker hangs:
+// where that takes longer than within, the client loses its connections.
+func (c *Client) End(what io.Closer, within time.Duration) error {
+	done := make(chan error, 1)
+	go func() { done <- what.Close() }()
+	for range 2 {
+		timer := time.NewTimer(within)
+		defer timer.Stop()
+		select {
+		case err := <-done:
+			return err
+		case <-timer.C:
+		}
+		c.dialer.end()
+	}
+	return errors.New("it does not close, and is left behind")
 }
 
 func avoidSilent(ctx context.Context, client sarama.Client, d *dialer, log *slog.Logger) {
