@@ -41,6 +41,27 @@ func TestAdjust_ReservedGoodsAreNotTakenAway(t *testing.T) {
 	require.ErrorIs(t, err, stock.ErrBelowZero)
 }
 
+// A commit may be made though its answer is lost, as often as it is asked for. Then the adjustment is found by its id, key or
+// not, and is neither made twice nor taken for somebody else's.
+func TestAdjust_FindsItsOwnOfWhichNoAnswerCame(t *testing.T) {
+	for _, key := range []string{"", "k"} {
+		t.Run("key "+key, func(t *testing.T) {
+			w := newWarehouse(t)
+			put(t, w.instance(), "mug-blue", 10)
+			var lossy testbackend.Lossy
+			s := w.instanceOn(testbackend.MongoThrough(t, w.db, &lossy))
+			const commits = 3 * 2 // by the outbox, each of them twice by the driver
+			lossy.Lose("commitTransaction", commits)
+			l, replayed, err := s.Adjust(t.Context(), Adjustment{SKU: "mug-blue", Quantity: -3, Reason: "count", Key: key})
+			require.NoError(t, err)
+			require.Equal(t, commits, lossy.Lost())
+			require.False(t, replayed)
+			require.EqualValues(t, 7, l.Available)
+			require.EqualValues(t, 7, level(t, w.instance(), "mug-blue").Available)
+		})
+	}
+}
+
 func TestAdjust_KeyCountsOncePerSKU(t *testing.T) {
 	w := newWarehouse(t)
 	s := w.instance()

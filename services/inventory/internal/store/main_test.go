@@ -43,7 +43,13 @@ func newWarehouse(tb testing.TB) *warehouse {
 // the outboxes can.
 func (w *warehouse) instance() *Store {
 	w.t.Helper()
-	s := New(w.db, outbox.NewRelay(Reservations(w.db), nowhere{}, quiet, nil), nil)
+	return w.instanceOn(w.db)
+}
+
+// instanceOn is an instance with a connection of its own.
+func (w *warehouse) instanceOn(db *mongo.Database) *Store {
+	w.t.Helper()
+	s := New(db, outbox.NewRelay(Reservations(db), nowhere{}, quiet, nil), nil)
 	require.NoError(w.t, s.EnsureIndexes(w.t.Context()))
 	return s
 }
