@@ -45,6 +45,7 @@ func Run(t *testing.T, uri string) {
 		t.Run(name, func(t *testing.T) { check(t, collection(t, connect(t, uri, nil))) })
 	}
 	t.Run("a write whose answer is lost is retried and done once", func(t *testing.T) { lostAnswer(t, uri) })
+	t.Run("a document is free again after the client of its transaction has crashed", func(t *testing.T) { crashedClient(t, uri) })
 }
 
 // connect gives a client with the write concern that Orderwire uses.
