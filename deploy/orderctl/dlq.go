@@ -116,7 +116,7 @@ func printable(s string) string {
 
 type dlqShowCmd struct {
 	direct
-	Letter string `arg:"" help:"Which one: consumer:topic/partition@offset, as list prints it."`
+	Letter string `arg:"" type:"given" help:"Which one: consumer:topic/partition@offset, as list prints it."`
 }
 
 // Run prints one letter.

@@ -9,7 +9,8 @@ import (
 )
 
 // given is how flags and arguments with `type:"given"` are read: those that say what a command is about. Empty, as an
-// unset variable of a script is, or with a time of zero or less, they would pick everything instead of nothing.
+// unset variable of a script is, or with a time of zero or less, they would pick everything instead of nothing; and with an
+// empty Idempotency-Key, what is said twice would be done twice.
 type given struct{ plain *kong.Registry }
 
 func newGiven() given { return given{kong.NewRegistry().RegisterDefaults()} }

@@ -15,6 +15,7 @@ func TestGiven_WhatPicksNothingIsRefusedAndDoesNotPickAll(t *testing.T) {
 		"dlq redrive --all --error=", "dlq list --order=", "dlq list --older-than=-1s",
 		"tail --order=", "tail --customer=", "tail --type=", "tail --since=0s", "tail --since=-1m",
 		"order list --status=", "order list --customer=", "order watch --type=", "shipment list --order=", "shipment list --status=",
+		"order place mug-blue --key=", "stock adjust mug-blue 1 --key=",
 	} {
 		words := strings.Fields(line)
 		last := words[len(words)-1]
@@ -32,6 +33,7 @@ func TestGiven_WhatPicksNothingIsRefusedAndDoesNotPickAll(t *testing.T) {
 		{"shipment", "dispatch", ""},
 		{"shipment", "deliver", ""},
 		{"shipment", "fail", ""},
+		{"dlq", "show", ""},
 	} {
 		code, out, errOut := orderctl([]string{"ORDERWIRE_URL=http://127.0.0.1:1", "KAFKA_BROKERS=127.0.0.1:1", "MONGODB_URI=mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"}, words...)
 		require.Equal(t, exitUsage, code, "%s: %s", words, errOut)

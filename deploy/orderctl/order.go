@@ -94,7 +94,7 @@ type orderPlaceCmd struct {
 	PostalCode string   `default:"SW1Y 4JH" help:"Of the address."`
 	Country    string   `default:"GB" help:"ISO 3166-1 alpha-2."`
 	Note       string   `help:"A note with it."`
-	Key        string   `help:"Idempotency-Key: with the same key it is placed once."`
+	Key        string   `type:"given" help:"Idempotency-Key: with the same key it is placed once."`
 }
 
 // Run places the order and prints it.

@@ -78,7 +78,7 @@ type stockAdjustCmd struct {
 	SKU      string `arg:"" help:"Which one; the first adjustment creates its row."`
 	Quantity int64  `arg:"" help:"How many come in; below zero: go out (write it after --)."`
 	Reason   string `default:"orderctl" help:"Why."`
-	Key      string `help:"Idempotency-Key: with the same key it is done once."`
+	Key      string `type:"given" help:"Idempotency-Key: with the same key it is done once."`
 }
 
 // Run makes the adjustment and prints the stock after it.
