@@ -26,7 +26,13 @@ type Config struct {
 	// HandlerTimeout is the time a batch may take; 8 s unless set. It must stay below half of the rebalance time-out:
 	// after that a partition has two owners.
 	HandlerTimeout time.Duration
+	// Grace is what a batch in flight gets when its session ends: most are done in far less, and are not done again then.
+	// Then it is cancelled, and ends its transaction. It must be a small part of the time in which the process has to end;
+	// it is 2 s unless set, and at most.
+	Grace time.Duration
 }
+
+const maxGrace = 2 * time.Second
 
 func (c Config) withDefaults() Config {
 	if c.MaxRecords == 0 {
@@ -37,6 +43,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.HandlerTimeout == 0 {
 		c.HandlerTimeout = 8 * time.Second
+	}
+	if c.Grace == 0 || c.Grace > maxGrace {
+		c.Grace = maxGrace
 	}
 	if c.Wants == nil {
 		c.Wants = func(*Record) bool { return true }
@@ -188,8 +197,8 @@ func (g *Group) consume(ctx context.Context, client *kafka.Client, group sarama.
 // closing is how long a group may take to say that it leaves.
 const closing = 2 * time.Second
 
-// leaving is how long a member that ends waits for its batch in flight, which has grace, and for the last commit.
-const leaving = grace + 3*time.Second
+// leaving is how long a member that ends waits for its batch in flight, which has its grace, and for the last commit.
+const leaving = maxGrace + 3*time.Second
 
 var errAbandoned = errors.New("the client does not come back")
 

@@ -168,10 +168,7 @@ func (s *session) loop() {
 	}
 }
 
-// grace is what a batch in flight gets when its session ends: most are done in far less, and are not done again then.
-const grace = 2 * time.Second
-
-// runOnce handles one batch and settles it, in no more than the handler's time-out for each of the two; grace after the
+// runOnce handles one batch and settles it, in no more than the handler's time-out for each of the two; its grace after the
 // session's end its context is cancelled.
 func (s *session) runOnce(ctx context.Context, batch []share) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -179,7 +176,7 @@ func (s *session) runOnce(ctx context.Context, batch []share) {
 	ended := make(chan struct{})
 	defer close(ended)
 	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(grace)
+		timer := time.NewTimer(s.g.config.Grace)
 		defer timer.Stop()
 		select {
 		case <-timer.C:

@@ -55,7 +55,9 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	app.Defer("database", func(ctx context.Context) error { return mongodb.Disconnect(ctx, db) })
 	app.Check("mongodb", true, func(ctx context.Context) error { return mongodb.Ping(ctx, db) })
 
-	group := kafkaconsumer.Config{Group: consumer.Name, Topics: consumer.Topics(), Wants: consumer.Wants}
+	group := kafkaconsumer.Config{
+		Group: consumer.Name, Topics: consumer.Topics(), Wants: consumer.Wants, Grace: conf.Service.ShutdownTimeout / 4,
+	}
 	producer, err := kafka.NewProducer(conf.Kafka, consumer.Name, kafkaconsumer.ManualTopics(group), app.Log, app.Metrics)
 	if err != nil {
 		return fmt.Errorf("make a producer: %w", err)
