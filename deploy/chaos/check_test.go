@@ -18,6 +18,7 @@ func at(seconds int) duration { return duration(time.Duration(seconds) * time.Se
 func TestCheckAnswers_FindsWhatBreaksTheContract(t *testing.T) {
 	kill := window{Injection{Fault: "F1"}, 10 * time.Second, 12 * time.Second}
 	rolling := window{Injection{Fault: "F4"}, 10 * time.Second, 12 * time.Second}
+	older := window{Injection{Fault: "F17", Variant: "beside"}, 10 * time.Second, 12 * time.Second}
 	ok := entry{Kind: "place", Key: "k", Order: "1", Status: 201, Outcome: outcomeOK, Version: 1}
 	for name, c := range map[string]struct {
 		all    []entry
@@ -29,6 +30,9 @@ func TestCheckAnswers_FindsWhatBreaksTheContract(t *testing.T) {
 		"503 long after everything healed":    {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(60), End: at(60)}}, kill, "I11"},
 		"502 after a kill":                    {[]entry{{Kind: "place", Status: 502, Begin: at(11), End: at(11)}}, kill, ""},
 		"502 in a rolling restart":            {[]entry{{Kind: "place", Status: 502, Begin: at(11), End: at(11)}}, rolling, "I11"},
+		"503 after an older instance's end":   {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(13), End: at(14)}}, older, ""},
+		"502 after an older instance's end":   {[]entry{{Kind: "place", Status: 502, Begin: at(13), End: at(14)}}, older, "I11"},
+		"no answer beside an older instance":  {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, older, "I11"},
 		"no answer after a kill":              {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, kill, ""},
 		"no answer in a rolling restart":      {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, rolling, "I11"},
 		"no answer while nothing is broken":   {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(60), End: at(60)}}, kill, "I11"},
