@@ -62,7 +62,7 @@ func (g *gateway) start(t *testing.T, name, ip string) *instance {
 	var ctx context.Context
 	ctx, i.stop = context.WithCancel(context.Background())
 	i.ended = make(chan error, 1)
-	go func() { i.ended <- web.Serve(conf, e)(ctx) }()
+	go func() { i.ended <- web.Serve(conf, 20*time.Second, e)(ctx) }()
 	require.Eventually(t, func() bool {
 		conn, err := net.Dial("tcp", conf.Addr)
 		if err != nil {

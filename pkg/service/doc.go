@@ -5,8 +5,8 @@
 //	func run(ctx context.Context, environ []string, stdout io.Writer) error {
 //		app, err := service.New("inventory", conf.Service, stdout)
 //		…
-//		app.Go("relay", relay.Run)           // stopped last
-//		app.Go("http", web.Serve(conf, e))   // stopped first
+//		app.Go("relay", relay.Run) // stopped last
+//		app.Go("http", web.Serve(conf.Web, conf.Service.ShutdownTimeout, server)) // stopped first
 //		return app.Run(ctx)
 //	}
 //

@@ -194,17 +194,18 @@ const answerTimeout = 2 * time.Minute
 // megabytes, and says that there is room again when a third of them is gone: who reads slowly would seem to read nothing.
 const writeBuffer = 128 << 10
 
-// patience is how long the requests under way have at the end. They take fractions of a second, but for clients that
-// send or read as slowly as they can, who must not take the time that the other parts need to end well.
-const patience = 5 * time.Second
+// maxPatience is how long the requests under way have at the end, at most. They take fractions of a second, but for clients
+// that send or read as slowly as they can, who must not take the time that the other parts need to end well.
+const maxPatience = 5 * time.Second
 
 // parting is how long connections that are kept alive go on at the end, each for one more request. A connection that
 // is closed at once meets the request that is on its way to it, and nobody can tell what has become of that.
 const parting = 250 * time.Millisecond
 
 // Serve gives the part that listens. When its context ends it takes no new connections, lets the requests under way
-// finish, tells its clients to close theirs, and closes what is idle; only who takes longer than patience is cut off.
-func Serve(c Config, e *echo.Echo) func(ctx context.Context) error {
+// finish, tells its clients to close theirs, and closes what is idle; only who takes longer than 5 s is cut off, or than
+// three fifths of within, the time that the whole process has to end.
+func Serve(c Config, within time.Duration, e *echo.Echo) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		listener, err := net.Listen("tcp", c.Addr) //nolint:noctx // its life is the part's
 		if err != nil {
@@ -235,7 +236,7 @@ func Serve(c Config, e *echo.Echo) func(ctx context.Context) error {
 			err = errors.Join(err, served)
 		}
 		time.Sleep(parting)
-		return errors.Join(err, end(ctx, server))
+		return errors.Join(err, end(ctx, server, min(maxPatience, within*3/5)))
 	}
 }
 
@@ -247,7 +248,7 @@ func boundWrites(ctx context.Context, conn net.Conn) context.Context {
 }
 
 // end waits for the requests under way, and cuts off what is left of them.
-func end(ctx context.Context, server *http.Server) error {
+func end(ctx context.Context, server *http.Server, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	err := server.Shutdown(ctx)

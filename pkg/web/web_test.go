@@ -378,6 +378,9 @@ func dial(t *testing.T, addr string) (conn net.Conn) {
 }
 
 // TestServe_FinishesWhatItHasTaken stops a server while a request is under way.
+// within is how long a process has to end.
+const within = 20 * time.Second
+
 func TestServe_FinishesWhatItHasTaken(t *testing.T) {
 	addr := freeAddress(t)
 
@@ -390,7 +393,7 @@ func TestServe_FinishesWhatItHasTaken(t *testing.T) {
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(web.Config{Addr: addr}, e)(ctx) }()
+	go func() { served <- web.Serve(web.Config{Addr: addr}, within, e)(ctx) }()
 
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
@@ -422,8 +425,15 @@ func TestServe_FinishesWhatItHasTaken(t *testing.T) {
 }
 
 // TestServe_ASlowClientDoesNotKeepTheProcess has one that sends its body byte by byte, and one that reads nothing of its
-// answer: the parts that end after this one need their time, too.
+// answer: the parts that end after this one need their time, too, however little the process has.
 func TestServe_ASlowClientDoesNotKeepTheProcess(t *testing.T) {
+	for _, within := range []time.Duration{within, time.Second} {
+		t.Run(within.String(), func(t *testing.T) { slowClients(t, within) })
+	}
+}
+
+func slowClients(t *testing.T, within time.Duration) {
+	t.Helper()
 	addr := freeAddress(t)
 	e := newEcho(web.Config{})
 	begun := make(chan struct{}, 2)
@@ -438,7 +448,7 @@ func TestServe_ASlowClientDoesNotKeepTheProcess(t *testing.T) {
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(web.Config{Addr: addr}, e)(ctx) }()
+	go func() { served <- web.Serve(web.Config{Addr: addr}, within, e)(ctx) }()
 	for _, request := range []string{"POST /in HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", "GET /out HTTP/1.1\r\nHost: x\r\n\r\n"} {
 		_, err := fmt.Fprint(dial(t, addr), request)
 		require.NoError(t, err)
@@ -448,7 +458,7 @@ func TestServe_ASlowClientDoesNotKeepTheProcess(t *testing.T) {
 	select {
 	case err := <-served:
 		require.NoError(t, err)
-	case <-time.After(15 * time.Second):
+	case <-time.After(max(within, 4*time.Second)): // without a limit they have 5 s
 		t.Fatal("the server still waits for them")
 	}
 }
@@ -460,7 +470,7 @@ func TestServe_AConnectionThatIsKeptHasOneMoreRequest(t *testing.T) {
 	e.GET("/", func(c echo.Context) error { return c.String(200, "here") })
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(web.Config{Addr: addr}, e)(ctx) }()
+	go func() { served <- web.Serve(web.Config{Addr: addr}, within, e)(ctx) }()
 	conn := dial(t, addr)
 	r := bufio.NewReader(conn)
 	ask := func() (last bool) {

@@ -87,6 +87,6 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	app.Go("producer", producer.Run)
 	app.Go("relay", relay.Run)
 	app.Go("consumer", member.Run)
-	app.Go("http", web.Serve(conf.Web, server))
+	app.Go("http", web.Serve(conf.Web, conf.Service.ShutdownTimeout, server))
 	return app.Run(ctx)
 }

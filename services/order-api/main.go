@@ -99,7 +99,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	app.Go("store", orders.Run)
 	app.Go("age", age.New(orders, store.Moving(), app.Log, app.Metrics).Run)
 	app.Go("consumer", member.Run)
-	app.Go("http", web.Serve(conf.Web, server))
+	app.Go("http", web.Serve(conf.Web, conf.Service.ShutdownTimeout, server))
 	return app.Run(ctx)
 }
 

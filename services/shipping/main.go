@@ -92,6 +92,6 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	if timers.On() {
 		app.Go("carrier", carrier.New(shipments, timers.States(), app.Log).Run)
 	}
-	app.Go("http", web.Serve(conf.Web, server))
+	app.Go("http", web.Serve(conf.Web, conf.Service.ShutdownTimeout, server))
 	return app.Run(ctx)
 }
