@@ -18,33 +18,35 @@ func at(seconds int) duration { return duration(time.Duration(seconds) * time.Se
 func TestCheckAnswers_FindsWhatBreaksTheContract(t *testing.T) {
 	kill := window{Injection{Fault: "F1"}, 10 * time.Second, 12 * time.Second}
 	rolling := window{Injection{Fault: "F4"}, 10 * time.Second, 12 * time.Second}
-	older := window{Injection{Fault: "F17", Variant: "beside"}, 10 * time.Second, 12 * time.Second}
+	older := window{Injection{Fault: "F17", Variant: "beside"}, 10 * time.Second, 20 * time.Second}
 	ok := entry{Kind: "place", Key: "k", Order: "1", Status: 201, Outcome: outcomeOK, Version: 1}
 	for name, c := range map[string]struct {
 		all    []entry
 		window window
 		breaks string
 	}{
-		"503 while something is away":         {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, kill, ""},
-		"503 without Retry-After":             {[]entry{{Kind: "place", Status: 503, Begin: at(11), End: at(11)}}, kill, "I11"},
-		"503 long after everything healed":    {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(60), End: at(60)}}, kill, "I11"},
-		"502 after a kill":                    {[]entry{{Kind: "place", Status: 502, Begin: at(11), End: at(11)}}, kill, ""},
-		"502 in a rolling restart":            {[]entry{{Kind: "place", Status: 502, Begin: at(11), End: at(11)}}, rolling, "I11"},
-		"503 after an older instance's end":   {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(13), End: at(14)}}, older, ""},
-		"502 after an older instance's end":   {[]entry{{Kind: "place", Status: 502, Begin: at(13), End: at(14)}}, older, "I11"},
-		"no answer beside an older instance":  {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, older, "I11"},
-		"no answer after a kill":              {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, kill, ""},
-		"no answer in a rolling restart":      {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, rolling, "I11"},
-		"no answer while nothing is broken":   {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(60), End: at(60)}}, kill, "I11"},
-		"503 beside a record nobody can read": {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, window{Injection{Fault: "F12"}, 10 * time.Second, 12 * time.Second}, "I11"},
-		"503 while offsets are reset":         {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, window{Injection{Fault: "F11", Variant: "reset"}, 10 * time.Second, 12 * time.Second}, ""},
-		"an answer that cannot be read":       {[]entry{{Kind: "get", Status: 200, Error: "the answer cannot be read", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, kill, "I11"},
-		"a product that is gone":              {[]entry{{Kind: "product", SKU: "plenty-0", Status: 404, Outcome: outcomeFail, Begin: at(11), End: at(11)}}, kill, "I1"},
-		"500":                                 {[]entry{{Kind: "place", Status: 500, Begin: at(11), End: at(11)}}, kill, "I11"},
-		"an accepted order is denied":         {[]entry{ok, {Kind: "get", Order: "1", Status: 404, Outcome: outcomeFail}}, kill, "I1"},
-		"a key that makes two orders":         {[]entry{ok, {Kind: "place", Key: "k", Order: "2", Status: 201, Outcome: outcomeOK}}, kill, "I1"},
-		"an order that goes back":             {[]entry{{Kind: "get", Order: "1", Status: 200, Outcome: outcomeOK, Version: 3}, {Kind: "get", Order: "1", Status: 200, Outcome: outcomeOK, Version: 2}}, kill, "I1"},
-		"a shipment that is not there (yet)":  {[]entry{{Kind: "dispatch", Order: "1", Status: 404, Outcome: outcomeFail}}, kill, ""},
+		"503 while something is away":          {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, kill, ""},
+		"503 without Retry-After":              {[]entry{{Kind: "place", Status: 503, Begin: at(11), End: at(11)}}, kill, "I11"},
+		"503 long after everything healed":     {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(60), End: at(60)}}, kill, "I11"},
+		"502 after a kill":                     {[]entry{{Kind: "place", Status: 502, Begin: at(11), End: at(11)}}, kill, ""},
+		"502 in a rolling restart":             {[]entry{{Kind: "place", Status: 502, Begin: at(11), End: at(11)}}, rolling, "I11"},
+		"503 after an older instance's end":    {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(23), End: at(24)}}, older, ""},
+		"503 beside an older instance":         {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(12)}}, older, "I11"},
+		"502 after an older instance's end":    {[]entry{{Kind: "place", Status: 502, Begin: at(23), End: at(24)}}, older, "I11"},
+		"no answer at an older instance's end": {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(19), End: at(19)}}, older, "I11"},
+		"no answer beside an older instance":   {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, older, "I11"},
+		"no answer after a kill":               {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, kill, ""},
+		"no answer in a rolling restart":       {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, rolling, "I11"},
+		"no answer while nothing is broken":    {[]entry{{Kind: "place", Error: "EOF", Outcome: outcomeInfo, Begin: at(60), End: at(60)}}, kill, "I11"},
+		"503 beside a record nobody can read":  {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, window{Injection{Fault: "F12"}, 10 * time.Second, 12 * time.Second}, "I11"},
+		"503 while offsets are reset":          {[]entry{{Kind: "place", Status: 503, RetryAfter: true, Begin: at(11), End: at(11)}}, window{Injection{Fault: "F11", Variant: "reset"}, 10 * time.Second, 12 * time.Second}, ""},
+		"an answer that cannot be read":        {[]entry{{Kind: "get", Status: 200, Error: "the answer cannot be read", Outcome: outcomeInfo, Begin: at(11), End: at(11)}}, kill, "I11"},
+		"a product that is gone":               {[]entry{{Kind: "product", SKU: "plenty-0", Status: 404, Outcome: outcomeFail, Begin: at(11), End: at(11)}}, kill, "I1"},
+		"500":                                  {[]entry{{Kind: "place", Status: 500, Begin: at(11), End: at(11)}}, kill, "I11"},
+		"an accepted order is denied":          {[]entry{ok, {Kind: "get", Order: "1", Status: 404, Outcome: outcomeFail}}, kill, "I1"},
+		"a key that makes two orders":          {[]entry{ok, {Kind: "place", Key: "k", Order: "2", Status: 201, Outcome: outcomeOK}}, kill, "I1"},
+		"an order that goes back":              {[]entry{{Kind: "get", Order: "1", Status: 200, Outcome: outcomeOK, Version: 3}, {Kind: "get", Order: "1", Status: 200, Outcome: outcomeOK, Version: 2}}, kill, "I1"},
+		"a shipment that is not there (yet)":   {[]entry{{Kind: "dispatch", Order: "1", Status: 404, Outcome: outcomeFail}}, kill, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var v verdict
