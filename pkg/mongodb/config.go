@@ -15,6 +15,8 @@ type Config struct {
 	// Timeout bounds every single call, retries and the wait for a connection included.
 	Timeout     time.Duration `env:"MONGODB_TIMEOUT" envDefault:"5s"`
 	MaxPoolSize uint64        `env:"MONGODB_MAX_POOL_SIZE" envDefault:"64"`
+	// Dialer makes the connections; nil: the driver does.
+	Dialer options.ContextDialer
 }
 
 // Validate says which value is wrong and what is allowed. The URI itself is never quoted: it may hold a password.

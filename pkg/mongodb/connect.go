@@ -57,6 +57,7 @@ func clientOptions(c Config, appName string, m *metrics) *options.ClientOptions 
 	}
 	return options.Client().
 		ApplyURI(c.URI).
+		SetDialer(c.Dialer).
 		SetAppName(appName).
 		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}).
 		SetReadConcern(readconcern.Majority()).

@@ -9,8 +9,8 @@ import (
 	"github.com/orderwire/orderwire/pkg/testbackend"
 )
 
-// asked is how often the driver sends a write of which it hears nothing.
-const asked = 2
+// often is less than the driver asks within the client's time-out.
+const often = 3
 
 // lossyThings is things whose database can be made not to be heard.
 func lossyThings(t *testing.T) (*Collection[thing, *thing], *Relay, *testbackend.Lossy) {
@@ -22,20 +22,20 @@ func lossyThings(t *testing.T) (*Collection[thing, *thing], *Relay, *testbackend
 
 func TestInsert_IsMadeThoughNoAnswerCame(t *testing.T) {
 	c, relay, lossy := lossyThings(t)
-	lossy.Lose("insert", asked)
+	lossy.Lose("insert", "find")
 	require.NoError(t, errors.Join(c.Insert(t.Context(), []*thing{newThing("a"), newThing("b")})...))
-	require.Equal(t, asked, lossy.Lost())
+	require.Greater(t, lossy.Lost(), often)
 	require.Equal(t, 2, relay.lanes.entries)
 }
 
 func TestUpdate_IsMadeOnceThoughNoAnswerCame(t *testing.T) {
 	c, relay, lossy := lossyThings(t)
 	require.NoError(t, c.Insert(t.Context(), []*thing{newThing("a")})[0])
-	lossy.Lose("update", asked)
+	lossy.Lose("update", "find")
 	decided := 0
 	a, err := c.Update(t.Context(), "a", func(th *thing) error { decided++; th.count(1); return nil })
 	require.NoError(t, err)
-	require.Equal(t, asked, lossy.Lost())
+	require.Greater(t, lossy.Lost(), often)
 	require.Equal(t, 1, decided)
 	require.Equal(t, 2, a.Count)
 	require.Equal(t, 2, relay.lanes.entries)
@@ -52,9 +52,9 @@ func TestApply_SaysWhereNoAnswerCame_AndApplyingAgainTells(t *testing.T) {
 		}
 		return newThing(id), nil
 	}
-	lossy.Lose("commitTransaction", commitTries*asked)
+	lossy.Lose("commitTransaction", "find")
 	failed := c.Apply(t.Context(), ids, fold)
-	require.Equal(t, commitTries*asked, lossy.Lost())
+	require.Greater(t, lossy.Lost(), commitTries*often)
 	require.Len(t, failed, len(ids))
 	for _, id := range ids {
 		require.ErrorIs(t, failed[id], ErrUnknown)

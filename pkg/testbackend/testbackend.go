@@ -23,19 +23,28 @@ import (
 func Mongo(t testing.TB) *mongo.Database {
 	t.Helper()
 	uri := env(t, "TEST_MONGODB_URI", "a MongoDB connection string")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	db, err := mongodb.Connect(ctx, mongodb.Config{URI: uri, Database: databaseName(t)}, "test", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := connect(t, mongodb.Config{URI: uri, Database: databaseName(t)})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		if err := db.Drop(ctx); err != nil {
 			t.Errorf("drop the test's database: %v", err)
 		}
-		if err := mongodb.Disconnect(ctx, db); err != nil {
+	})
+	return db
+}
+
+// connect gives a connection that ends with the test.
+func connect(t testing.TB, c mongodb.Config) *mongo.Database {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	db, err := mongodb.Connect(ctx, c, "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := mongodb.Disconnect(context.Background(), db); err != nil {
 			t.Error(err)
 		}
 	})

@@ -16,7 +16,7 @@ func lostAnswer(t *testing.T, uri string) {
 	coll := collection(t, connect(t, uri, &lossy))
 	seed(t, coll, 1)
 
-	lossy.Lose("insert", 1)
+	lossy.Lose("insert", "insert")
 	_, err := coll.InsertOne(t.Context(), bson.D{{Key: "_id", Value: "once"}})
 	if mongo.IsDuplicateKeyError(err) {
 		t.Log("KNOWN: a retried insert meets itself, as a duplicate key; Orderwire reads back what an insert has met")
@@ -26,7 +26,7 @@ func lostAnswer(t *testing.T, uri string) {
 	require.Equal(t, 1, lossy.Lost(), "no answer was lost: this checks nothing")
 	require.Len(t, read(t, coll, id("once")), 1)
 
-	lossy.Lose("update", 1)
+	lossy.Lose("update", "update")
 	// Every update of Orderwire is guarded by the version that it read, so it needs no help here; a server that keeps no
 	// record of retried writes is found out all the same.
 	result, err := coll.UpdateOne(t.Context(), id(0), inc("n"))

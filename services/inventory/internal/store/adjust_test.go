@@ -50,11 +50,10 @@ func TestAdjust_FindsItsOwnOfWhichNoAnswerCame(t *testing.T) {
 			put(t, w.instance(), "mug-blue", 10)
 			var lossy testbackend.Lossy
 			s := w.instanceOn(testbackend.MongoThrough(t, w.db, &lossy))
-			const commits = 3 * 2 // by the outbox, each of them twice by the driver
-			lossy.Lose("commitTransaction", commits)
+			lossy.Lose("commitTransaction", "find") // with which the next try begins
 			l, replayed, err := s.Adjust(t.Context(), Adjustment{SKU: "mug-blue", Quantity: -3, Reason: "count", Key: key})
 			require.NoError(t, err)
-			require.Equal(t, commits, lossy.Lost())
+			require.Greater(t, lossy.Lost(), 6, "no commit of the first try was answered")
 			require.False(t, replayed)
 			require.EqualValues(t, 7, l.Available)
 			require.EqualValues(t, 7, level(t, w.instance(), "mug-blue").Available)
