@@ -26,13 +26,21 @@ type Config struct {
 	// HandlerTimeout is the time a batch may take; 8 s unless set. It must stay below half of the rebalance time-out:
 	// after that a partition has two owners.
 	HandlerTimeout time.Duration
-	// Grace is what a batch in flight gets when its session ends: most are done in far less, and are not done again then.
-	// Then it is cancelled, and ends its transaction. It must be a small part of the time in which the process has to end;
-	// it is 2 s unless set, and at most.
-	Grace time.Duration
+	// Within is the time that the process has to end. A batch in flight goes on for a quarter of it when its session ends,
+	// at a rebalance as well, and for 2 s at most, which it has unless this is set.
+	Within time.Duration
 }
 
+// maxGrace is what a batch in flight gets at most when its session ends: most are done in far less, and are not done again
+// then. After it the batch is cancelled, and ends its transaction.
 const maxGrace = 2 * time.Second
+
+func (c Config) grace() time.Duration {
+	if c.Within == 0 {
+		return maxGrace
+	}
+	return min(maxGrace, c.Within/4)
+}
 
 func (c Config) withDefaults() Config {
 	if c.MaxRecords == 0 {
@@ -43,9 +51,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.HandlerTimeout == 0 {
 		c.HandlerTimeout = 8 * time.Second
-	}
-	if c.Grace == 0 || c.Grace > maxGrace {
-		c.Grace = maxGrace
 	}
 	if c.Wants == nil {
 		c.Wants = func(*Record) bool { return true }

@@ -168,7 +168,7 @@ func (s *session) loop() {
 	}
 }
 
-// runOnce handles one batch and settles it, in no more than the handler's time-out for each of the two; its grace after the
+// runOnce handles one batch and settles it, in no more than the handler's time-out for each of the two; some grace after the
 // session's end its context is cancelled.
 func (s *session) runOnce(ctx context.Context, batch []share) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -176,7 +176,7 @@ func (s *session) runOnce(ctx context.Context, batch []share) {
 	ended := make(chan struct{})
 	defer close(ended)
 	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(s.g.config.Grace)
+		timer := time.NewTimer(s.g.config.grace())
 		defer timer.Stop()
 		select {
 		case <-timer.C:

@@ -206,20 +206,20 @@ func TestSession_ABurstOfDeadLettersTakesOneRoundTrip(t *testing.T) {
 // ended, however long it would go on; what it finished by then is marked, what it did not is tried again.
 func TestSession_ABatchHasItsTimeAndNoMore(t *testing.T) {
 	for name, tc := range map[string]struct {
-		ends  time.Duration // of the session, after the batch's begin
-		grace time.Duration
-		want  time.Duration
+		ends   time.Duration // of the session, after the batch's begin
+		within time.Duration // has the process to end
+		want   time.Duration
 	}{
-		"the session goes on":        {ends: time.Hour, want: 8 * time.Second},
-		"it ends meanwhile":          {ends: time.Second, want: 3 * time.Second},
-		"it ends at the last":        {ends: 7 * time.Second, want: 8 * time.Second},
-		"it has little grace":        {ends: time.Second, grace: 600 * time.Millisecond, want: 1600 * time.Millisecond},
-		"it asks for too much of it": {ends: time.Second, grace: 5 * time.Second, want: 3 * time.Second},
+		"the session goes on":       {ends: time.Hour, want: 8 * time.Second},
+		"it ends meanwhile":         {ends: time.Second, want: 3 * time.Second},
+		"it ends at the last":       {ends: 7 * time.Second, want: 8 * time.Second},
+		"it has little grace":       {ends: time.Second, within: 2400 * time.Millisecond, want: 1600 * time.Millisecond},
+		"there is more than enough": {ends: time.Second, within: 20 * time.Second, want: 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := &Group{
-					config: Config{Group: "g", Topics: []string{"orders"}, Grace: tc.grace}.withDefaults(), producer: deaf{},
+					config: Config{Group: "g", Topics: []string{"orders"}, Within: tc.within}.withDefaults(), producer: deaf{},
 					log: slog.New(slog.DiscardHandler), metrics: newMetrics(nil),
 					handler: func(ctx context.Context, batch []*Record) []error {
 						<-ctx.Done()

@@ -56,7 +56,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	app.Check("mongodb", true, func(ctx context.Context) error { return mongodb.Ping(ctx, db) })
 
 	group := kafkaconsumer.Config{
-		Group: consumer.Name, Topics: consumer.Topics(), Wants: consumer.Wants, Grace: conf.Service.ShutdownTimeout / 4,
+		Group: consumer.Name, Topics: consumer.Topics(), Wants: consumer.Wants, Within: conf.Service.ShutdownTimeout,
 	}
 	producer, err := kafka.NewProducer(conf.Kafka, consumer.Name, kafkaconsumer.ManualTopics(group), app.Log, app.Metrics)
 	if err != nil {
