@@ -204,7 +204,7 @@ const parting = 250 * time.Millisecond
 
 // Serve gives the part that listens. When its context ends it takes no new connections, lets the requests under way
 // finish, tells its clients to close theirs, and closes what is idle; only who takes longer than 5 s is cut off, or than
-// three fifths of within, the time that the whole process has to end.
+// three fifths of within, the time that is left for this part and those that end after it.
 func Serve(c Config, within time.Duration, e *echo.Echo) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		listener, err := net.Listen("tcp", c.Addr) //nolint:noctx // its life is the part's

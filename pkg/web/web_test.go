@@ -377,10 +377,10 @@ func dial(t *testing.T, addr string) (conn net.Conn) {
 	return conn
 }
 
-// TestServe_FinishesWhatItHasTaken stops a server while a request is under way.
 // within is how long a process has to end.
 const within = 20 * time.Second
 
+// TestServe_FinishesWhatItHasTaken stops a server while a request is under way.
 func TestServe_FinishesWhatItHasTaken(t *testing.T) {
 	addr := freeAddress(t)
 
@@ -427,8 +427,8 @@ func TestServe_FinishesWhatItHasTaken(t *testing.T) {
 // TestServe_ASlowClientDoesNotKeepTheProcess has one that sends its body byte by byte, and one that reads nothing of its
 // answer: the parts that end after this one need their time, too, however little the process has.
 func TestServe_ASlowClientDoesNotKeepTheProcess(t *testing.T) {
-	for _, within := range []time.Duration{within, time.Second} {
-		t.Run(within.String(), func(t *testing.T) { slowClients(t, within) })
+	for _, little := range []time.Duration{within, time.Second} {
+		t.Run(little.String(), func(t *testing.T) { slowClients(t, little) })
 	}
 }
 

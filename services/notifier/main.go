@@ -74,7 +74,7 @@ func run(ctx context.Context, environ []string, stdout io.Writer) error {
 	// Stopped last in, first out: the connections are drained while the port still answers, and Kafka is read until
 	// the last of them has ended.
 	app.Go("live", live.Run)
-	app.Go("http", web.Serve(conf.Web, conf.Service.ShutdownTimeout, server))
+	app.Go("http", web.Serve(conf.Web, conf.Service.ShutdownTimeout-conf.Push.DrainWindow, server))
 	app.Go("connections", hub.Run)
 	return app.Run(ctx)
 }
