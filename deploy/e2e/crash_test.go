@@ -116,7 +116,7 @@ func (l *load) deliver(t *testing.T, carrier *client) {
 		l.workers.Go(func() {
 			for id := range parcels {
 				for _, step := range []string{"dispatch", "deliver"} {
-					if answer := carrier.says(t.Context(), id, step); answer != "" {
+					if answer := carrier.says(id, step); answer != "" {
 						l.mu.Lock()
 						l.refused = append(l.refused, step+" "+id+": "+answer)
 						l.mu.Unlock()
@@ -129,10 +129,9 @@ func (l *load) deliver(t *testing.T, carrier *client) {
 	require.Empty(t, l.refused)
 }
 
-// says gives a carrier's word, and repeats it until it is taken, as placeOne does with an order: a transaction that a killed
-// process had under way holds its parcels for some seconds more, until the database ends it, and 503 is the answer
-// meanwhile. It returns any other answer than 200.
-func (c *client) says(ctx context.Context, id, step string) string {
+// says gives a carrier's word, and repeats it while the answer is 503: a transaction that a killed process had under way holds
+// its parcels for some seconds more, until the database ends it. It returns any other answer than 200, and the last 503.
+func (c *client) says(id, step string) string {
 	for deadline := time.Now().Add(patience); ; {
 		a, err := c.try("POST", "/v1/shipments/"+id+"/"+step, struct{}{}, nil)
 		switch {
@@ -144,7 +143,7 @@ func (c *client) says(ctx context.Context, id, step string) string {
 			return fmt.Sprint(a.status, " ", string(a.body))
 		}
 		select {
-		case <-ctx.Done():
+		case <-c.t.Context().Done():
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

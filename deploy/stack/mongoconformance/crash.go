@@ -13,8 +13,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// orphaned is longer than a server leaves a transaction open by default, a minute.
-const orphaned = 90 * time.Second
+// orphaned is longer than a server leaves a transaction open by default, a minute and the time until it looks.
+const orphaned = 2 * time.Minute
 
 // mortalDialer loses all its connections at once, as a process that is killed does, and makes no more.
 type mortalDialer struct {
@@ -51,8 +51,7 @@ func (d *mortalDialer) crash() {
 // crashedClient checks that a server ends a transaction whose client has crashed, and that its document is free then.
 func crashedClient(t *testing.T, uri string) {
 	if os.Getenv("TEST_MONGODB_KIND") == "secantusd-py" {
-		t.Log("KNOWN: the Python edition takes a minute, and no other limit; it is not waited for")
-		return
+		t.Skip("the Python edition holds it for a minute, and that cannot be set: it is not waited for")
 	}
 	coll := collection(t, connect(t, uri, nil))
 	seed(t, coll, 1)
