@@ -58,7 +58,7 @@ $(CHECKS): check-%:
 ##@ Test it
 
 .PHONY: test
-test: check-test programs ## run every test that this machine can run, and say which it skips and why (ONLY=database|go|e2e|dashboard|browser)
+test: check-test programs ## run every test that this machine can run, and say which it skips and why (ONLY=database|go|faults|e2e|dashboard|browser)
 	@$(if $(filter e2e dashboard browser,$(ONLY)),,bin/orderctl backends --fast --) go run ./deploy/testrun $(if $(ONLY),-only $(ONLY))
 
 .PHONY: bench

@@ -36,6 +36,7 @@ func TestChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIP: it takes minutes")
 	}
+	t.Parallel()
 	around := []string{"F1", "F2", "F4", "F5", "F6", "F7", "F8", "F11"}
 	for _, on := range []struct {
 		kafka    string
@@ -49,6 +50,7 @@ func TestChaos(t *testing.T) {
 		{stack.KafkaCluster, 2, around, 50 * time.Second, 20},
 	} {
 		t.Run(on.kafka, func(t *testing.T) {
+			t.Parallel()
 			c := testConfig(t, on.kafka)
 			c.Duration, c.Faults, c.Rate, c.Verbose = on.duration, on.faults, on.rate, true
 			if c.asks("F17") {

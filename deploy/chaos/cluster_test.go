@@ -22,6 +22,7 @@ func TestCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIP: it takes minutes")
 	}
+	t.Parallel()
 	c := newCluster(t)
 	t.Cleanup(c.observe(context.WithoutCancel(t.Context())))
 	for _, role := range []string{roleLeader, roleCoordinator, roleController} {

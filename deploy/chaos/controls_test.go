@@ -1,7 +1,6 @@
 package main
 
 import (
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,23 +16,17 @@ func TestControls(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIP: it takes minutes")
 	}
-	c := testConfig(t, stack.KafkaFake)
-	c.Seed = 1
-	want := map[chaos.Control]string{ // one of the invariants by which it must be found
+	t.Parallel()
+	for control, invariant := range map[chaos.Control]string{ // one of the invariants by which it must be found
 		chaos.StartAtNewest: "I1", chaos.RandomPartitioner: "I4", chaos.SwallowDeadLetters: "I9", chaos.SkipSilently: "I7",
-	}
-	var mu sync.Mutex
-	found := map[chaos.Control]caught{}
-	asked := []chaos.Control{chaos.StartAtNewest, chaos.RandomPartitioner, chaos.SwallowDeadLetters, chaos.SkipSilently}
-	sideBySide(2, len(asked), func(n int) {
-		got := c.control(t.Context(), asked[n])
-		mu.Lock()
-		defer mu.Unlock()
-		found[got.control] = got
-	})
-	for control, invariant := range want {
-		got := found[control]
-		require.NoError(t, got.err, "%s", control)
-		require.Contains(t, got.by, invariant, "%s was found by %s", control, got.verdict())
+	} {
+		t.Run(string(control), func(t *testing.T) {
+			t.Parallel()
+			c := testConfig(t, stack.KafkaFake)
+			c.Seed = 1
+			found := c.control(t.Context(), control)
+			require.NoError(t, found.err)
+			require.Contains(t, found.by, invariant, "it was found by %s", found.verdict())
+		})
 	}
 }

@@ -31,13 +31,14 @@ var modules = []string{
 // starts whole systems wants the machine for itself.
 const (
 	database = "github.com/orderwire/orderwire/deploy/stack/mongoconformance"
+	faults   = "github.com/orderwire/orderwire/deploy/chaos"
 	blackBox = "github.com/orderwire/orderwire/deploy/e2e"
 )
 
 func main() { os.Exit(command()) }
 
 func command() int {
-	only := flag.String("only", "", "run only this step: database, go, e2e, dashboard or browser")
+	only := flag.String("only", "", "run only this step: database, go, faults, e2e, dashboard or browser")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -98,6 +99,7 @@ func steps(ctx context.Context) ([]step, error) {
 	}
 	return append(
 		all,
+		step{"faults", "whole systems, two at a time, and what is broken in them", ".", append(slices.Clone(goTest), "-parallel=2", faults), parseGo},
 		step{"e2e", "whole systems from the outside", ".", []string{"go", "test", "-json", "-count=1", "-timeout=30m", blackBox}, parseGo},
 		step{"dashboard", "the page's parts", "services/dashboard", []string{"npx", "--no-install", "vitest", "run", "--reporter=tap-flat"}, parseTAP},
 		step{"browser", "the page in a real Chromium", "services/dashboard", []string{"node", "--test", "--test-reporter=tap", "browser/page.test.js"}, parseTAP},
@@ -112,7 +114,7 @@ func list(ctx context.Context, module string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the packages of %s: %w", module, err)
 	}
-	return slices.DeleteFunc(strings.Fields(string(out)), func(p string) bool { return p == database || p == blackBox }), nil
+	return slices.DeleteFunc(strings.Fields(string(out)), func(p string) bool { return slices.Contains([]string{database, faults, blackBox}, p) }), nil
 }
 
 func execute(ctx context.Context, s step, total *result) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"syscall"
 )
 
 // Port is a number that an environment variable can move.
@@ -78,8 +79,11 @@ func (p Port) Take(getenv func(string) string) (int, error) {
 	return n, nil
 }
 
-// IsFree tries the loopback and the wildcard address: a listener on either one is in the way.
+// IsFree tries the loopback and the wildcard address: a listener on either one is in the way. No child is started
+// meanwhile: until it runs its program it has copies of these listeners, and whoever takes the port next finds it taken.
 func IsFree(n int) bool {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	for _, host := range []string{"127.0.0.1", ""} {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(n))) //nolint:noctx // it never blocks
 		if err != nil {

@@ -1,9 +1,13 @@
 package ports
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"os/exec"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,4 +38,33 @@ func TestNeeded_AreNoneTwice(t *testing.T) {
 	}
 	require.Len(t, numbers, len(all))
 	require.Len(t, Needed(func(string) string { return "somewhere" }, true), len(all)-3, "neither a broker nor a database")
+}
+
+func TestIsFree_LeavesNothingBehindInAChildThatStarts(t *testing.T) {
+	path, err := exec.LookPath("true")
+	if err != nil {
+		t.Skip("SKIP: there is no program that does nothing")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var starting sync.WaitGroup
+	for range 4 {
+		starting.Go(func() {
+			for ctx.Err() == nil {
+				exec.Command(path).Run() //nolint:errcheck // what becomes of it does not matter
+			}
+		})
+	}
+	t.Cleanup(starting.Wait)
+	t.Cleanup(cancel)
+	n, tried := 10_000+rand.IntN(5000), 0 // below what kernels use for outgoing connections, and package stack for itself
+	for range 2000 {
+		if !IsFree(n) { // a child may have a copy of the listener below
+			continue
+		}
+		tried++
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(n)))
+		require.NoError(t, err)
+		require.NoError(t, l.Close())
+	}
+	require.NotZero(t, tried)
 }
