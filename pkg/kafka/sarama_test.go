@@ -24,7 +24,9 @@ func TestProducerConfig_IsSafe(t *testing.T) {
 	require.True(t, s.Producer.Return.Errors)
 	require.Equal(t, sarama.CompressionLZ4, s.Producer.Compression)
 	require.Equal(t, MaxMessageBytes+EnvelopeBytes, s.Producer.MaxMessageBytes)
-	require.Zero(t, s.Producer.Flush, "a limit without a frequency may never flush")
+	require.Equal(t, 200*time.Microsecond, s.Producer.Flush.Frequency)
+	s.Producer.Flush.Frequency = 0
+	require.Zero(t, s.Producer.Flush, "a limit that is not reached must not be waited for")
 	require.Empty(t, s.Producer.Transaction.ID)
 	require.Greater(t, leastPatience(s.Producer.Retry.BackoffFunc, s.Producer.Retry.Max), 30*time.Second,
 		"longer than a broker's restart, whatever the jitter")

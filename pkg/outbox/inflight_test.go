@@ -2,9 +2,11 @@ package outbox
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -38,19 +40,34 @@ func (s *silent) acknowledge() []string {
 	return taken
 }
 
+// unasked is a collection of a database that is not there.
+func unasked(t *testing.T) *mongo.Collection {
+	t.Helper()
+	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://127.0.0.1:1"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Disconnect(context.WithoutCancel(t.Context()))) })
+	return client.Database("x").Collection("x")
+}
+
+// startSending lets r send until the function that it gives is called.
+func startSending(t *testing.T, r *Relay) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { r.sendLoop(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
 // TestRelay_OneUnacknowledgedEntryPerOrderAndTopic: a producer may write a later batch before one that it sends again,
 // so the next entry waits for the answer; other topics and other orders do not.
 func TestRelay_OneUnacknowledgedEntryPerOrderAndTopic(t *testing.T) {
-	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://127.0.0.1:1")) // it is not asked for anything
-	require.NoError(t, err)
-	defer func() { require.NoError(t, client.Disconnect(context.WithoutCancel(t.Context()))) }()
-	coll := client.Database("x").Collection("x")
+	coll := unasked(t)
 	synctest.Test(t, func(t *testing.T) {
 		broker := &silent{}
 		r := NewRelay(coll, broker, quiet, nil)
-		ctx, stop := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { r.sendLoop(ctx) })
 		for _, id := range []string{"a", "b"} {
 			var view []Entry
 			for _, topic := range []string{"x", "y"} {
@@ -61,11 +78,51 @@ func TestRelay_OneUnacknowledgedEntryPerOrderAndTopic(t *testing.T) {
 			}
 			r.Offer(id, nil, view)
 		}
+		stop := startSending(t, r)
 		synctest.Wait()
 		require.ElementsMatch(t, []string{"ax1", "ay1", "bx1", "by1"}, broker.acknowledge())
+		time.Sleep(gathering(4))
 		synctest.Wait()
 		require.ElementsMatch(t, []string{"ax2", "ay2", "bx2", "by2"}, broker.acknowledge())
 		stop()
-		running.Wait()
+	})
+}
+
+// TestRelay_GathersAfterABurst: what comes alone is sent at once, what comes soon after others goes together.
+func TestRelay_GathersAfterABurst(t *testing.T) {
+	coll := unasked(t)
+	synctest.Test(t, func(t *testing.T) {
+		broker := &silent{}
+		r := NewRelay(coll, broker, quiet, nil)
+		defer startSending(t, r)()
+		offered := 0
+		offer := func(n int) {
+			for range n {
+				offered++
+				id := strconv.Itoa(offered)
+				r.Offer(id, nil, []Entry{{ID: id, Topic: "x", Key: id, Sequence: 1}})
+			}
+			synctest.Wait()
+		}
+		sentAfter := func(d time.Duration) int {
+			time.Sleep(d)
+			synctest.Wait()
+			return len(broker.acknowledge())
+		}
+		offer(1)
+		require.Equal(t, 1, sentAfter(0), "it is the first")
+		offer(1)
+		require.Zero(t, sentAfter(900*time.Microsecond), "one was sent within the last millisecond")
+		offer(3)
+		require.Equal(t, 4, sentAfter(100*time.Microsecond), "all that came meanwhile")
+		offer(30)
+		require.Zero(t, sentAfter(3900*time.Microsecond), "four were sent")
+		require.Equal(t, 30, sentAfter(100*time.Microsecond))
+		offer(1)
+		require.Zero(t, sentAfter(9900*time.Microsecond))
+		require.Equal(t, 1, sentAfter(100*time.Microsecond), "nobody waits longer, however many were sent")
+		time.Sleep(time.Millisecond)
+		offer(1)
+		require.Equal(t, 1, sentAfter(0), "nothing was sent lately")
 	})
 }

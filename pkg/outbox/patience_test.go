@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/orderwire/orderwire/pkg/kafka"
 )
@@ -46,17 +44,12 @@ func (b *absent) comesBack() {
 // more rarely up to every five seconds, and others do not take its turn; once the broker is back all go out, in order,
 // within the longest pause.
 func TestRelay_WaitsForABrokerForAsLongAsItTakes(t *testing.T) {
-	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://127.0.0.1:1")) // it is not asked for anything
-	require.NoError(t, err)
-	defer func() { require.NoError(t, client.Disconnect(context.WithoutCancel(t.Context()))) }()
-	coll := client.Database("x").Collection("x")
+	coll := unasked(t)
 	synctest.Test(t, func(t *testing.T) {
 		const lanes, entries = 20, 3
 		broker := &absent{tries: map[string]int{}}
 		r := NewRelay(coll, broker, quiet, nil)
-		ctx, stop := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { r.sendLoop(ctx) })
+		stop := startSending(t, r)
 		for i := range lanes {
 			id := fmt.Sprint("doc-", i)
 			var view []Entry
@@ -87,7 +80,6 @@ func TestRelay_WaitsForABrokerForAsLongAsItTakes(t *testing.T) {
 			at[key] = n
 		}
 		stop()
-		running.Wait()
 	})
 }
 
