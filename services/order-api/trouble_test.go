@@ -158,7 +158,7 @@ func TestRun_WithADatabaseThatFreezesSaysTryLaterInTime(t *testing.T) {
 	thaw := link.freeze()
 	defer thaw()
 	var crowd sync.WaitGroup
-	for range 600 { // more than the two groups that can be under way
+	for range 600 { // more than the group that can be under way
 		crowd.Go(func() {
 			status, header, err := place()
 			if err != nil || status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {

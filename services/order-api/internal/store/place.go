@@ -19,9 +19,10 @@ import (
 )
 
 // Whatever is asked for while a write is in flight goes with the next one. A durable commit costs about the same
-// however big it is, so this is what gives throughput; two writers keep the database busy while the other one reads.
+// however big it is, so this is what gives throughput. A second writer halves the groups: fewer orders a second, answered
+// no sooner. So one group that waits for another instance's (placeAll) holds up the others, for placeTimeout at most.
 const (
-	placeWorkers = 2
+	placeWorkers = 1
 	placeBatch   = 256
 	placeQueue   = 4096
 	placeBytes   = 4 << 20
