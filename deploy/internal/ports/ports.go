@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strconv"
 	"syscall"
 )
@@ -79,11 +80,17 @@ func (p Port) Take(getenv func(string) string) (int, error) {
 	return n, nil
 }
 
-// IsFree tries the loopback and the wildcard address: a listener on either one is in the way. No child is started
-// meanwhile: until it runs its program it has copies of these listeners, and whoever takes the port next finds it taken.
+const holdsChildren = runtime.GOOS == "linux"
+
+// IsFree tries the loopback and the wildcard address: a listener on either one is in the way.
+//
+// On Linux no child is started meanwhile: until it runs its program it has copies of these listeners, and whoever takes the
+// port next finds it taken. Elsewhere net.Listen takes that lock itself.
 func IsFree(n int) bool {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
+	if holdsChildren {
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+	}
 	for _, host := range []string{"127.0.0.1", ""} {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(n))) //nolint:noctx // it never blocks
 		if err != nil {
