@@ -1,8 +1,9 @@
 // Command testrun runs every test that this machine can run and closes with one line that counts them.
 //
-// It runs the Go tests of all modules, the black-box tests, the dashboard's tests and the run in a real browser, one
-// step after the other, prints what failed with its output and what was skipped with its reason, and ends with
-// "N passed, N failed, N skipped". With REQUIRE_BACKENDS=1 a skip is a failure.
+// It runs what Orderwire asks of any database, the Go tests of all modules, whole systems that are broken, the black-box
+// tests, the dashboard's tests and the run in a real browser, one step after the other, prints what failed with its output
+// and what was skipped with its reason, and ends with "N passed, N failed, N skipped". With REQUIRE_BACKENDS=1 a skip is a
+// failure.
 //
 // The backends come from outside: "orderctl backends -- testrun" starts a broker and a database and names them in
 // TEST_KAFKA_BROKERS and TEST_MONGODB_URI; a test whose backend is missing skips itself.
@@ -99,7 +100,10 @@ func steps(ctx context.Context) ([]step, error) {
 	}
 	return append(
 		all,
-		step{"faults", "whole systems, two at a time, and what is broken in them", ".", append(slices.Clone(goTest), "-parallel=2", faults), parseGo},
+		step{
+			"faults", "whole systems, two at a time, and what is broken in them; the harness itself", "deploy",
+			slices.Concat([]string{"env", "GOWORK=off"}, goTest, []string{"-timeout=30m", "-parallel=2", faults}), parseGo,
+		},
 		step{"e2e", "whole systems from the outside", ".", []string{"go", "test", "-json", "-count=1", "-timeout=30m", blackBox}, parseGo},
 		step{"dashboard", "the page's parts", "services/dashboard", []string{"npx", "--no-install", "vitest", "run", "--reporter=tap-flat"}, parseTAP},
 		step{"browser", "the page in a real Chromium", "services/dashboard", []string{"node", "--test", "--test-reporter=tap", "browser/page.test.js"}, parseTAP},
