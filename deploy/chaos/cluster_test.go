@@ -43,8 +43,8 @@ type cluster struct {
 }
 
 // clusterWait bounds what takes seconds on a machine that does nothing else; a starved one once took 96 s to read a killed
-// broker's logs back.
-const clusterWait = 3 * time.Minute
+// broker's logs back, and 140 s until an order went on beside a paused controller.
+const clusterWait = 5 * time.Minute
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
