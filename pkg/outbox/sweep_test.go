@@ -10,17 +10,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
 // TestSweepLoop_ComesBackInTime: sweeps follow each other at about their interval whether they fail or not, no two at the
 // same moment in two processes, and at once when there is room again; the end waits for none of that.
 func TestSweepLoop_ComesBackInTime(t *testing.T) {
-	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://127.0.0.1:1")) // it is not asked for anything
-	require.NoError(t, err)
-	defer func() { require.NoError(t, client.Disconnect(context.WithoutCancel(t.Context()))) }()
-	coll := client.Database("x").Collection("x")
+	coll := unasked(t)
 	synctest.Test(t, func(t *testing.T) {
 		const every = 2 * time.Second
 		r := NewRelay(coll, &silent{}, quiet, nil, WithSweep(every, 5*time.Second))
@@ -60,10 +55,7 @@ func TestSweepLoop_ComesBackInTime(t *testing.T) {
 // TestRelay_SweepsAgainOnceThereIsRoom: a sweep that finds the memory full leaves a note, and the acknowledgement that
 // makes room calls it back.
 func TestRelay_SweepsAgainOnceThereIsRoom(t *testing.T) {
-	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://127.0.0.1:1")) // it is not asked for anything
-	require.NoError(t, err)
-	defer func() { require.NoError(t, client.Disconnect(context.WithoutCancel(t.Context()))) }()
-	r := NewRelay(client.Database("x").Collection("x"), &silent{}, quiet, nil, WithMemory(4, 1<<20))
+	r := NewRelay(unasked(t), &silent{}, quiet, nil, WithMemory(4, 1<<20))
 	for _, id := range []string{"a", "b", "c"} {
 		r.Offer(id, nil, []Entry{{ID: id, Topic: "x", Key: id, Sequence: 1}})
 	}
