@@ -71,15 +71,18 @@ func (c *Collection[T, P]) Query(ctx context.Context, filter bson.D, opts ...opt
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", c.coll.Name(), err)
 	}
-	var raws []bson.Raw
-	if err := cursor.All(ctx, &raws); err != nil {
-		return nil, fmt.Errorf("read %s: %w", c.coll.Name(), err)
-	}
-	docs := make([]P, len(raws))
-	for i, raw := range raws {
-		if docs[i], err = decode[T, P](raw); err != nil {
+	defer cursor.Close(ctx) // only read
+	var docs []P
+	for cursor.Next(ctx) {
+		// The next one takes the place of this one.
+		doc, err := decode[T, P](slices.Clone(cursor.Current))
+		if err != nil {
 			return nil, err
 		}
+		docs = append(docs, doc)
+	}
+	if err := cursor.Err(); err != nil {
+		return nil, fmt.Errorf("read %s: %w", c.coll.Name(), err)
 	}
 	return docs, nil
 }

@@ -119,7 +119,7 @@ func TestRelay_GathersAfterABurst(t *testing.T) {
 		require.Zero(t, sentAfter(3900*time.Microsecond), "four were sent")
 		require.Equal(t, 30, sentAfter(100*time.Microsecond))
 		offer(1)
-		require.Zero(t, sentAfter(9900*time.Microsecond))
+		require.Zero(t, sentAfter(24900*time.Microsecond))
 		require.Equal(t, 1, sentAfter(100*time.Microsecond), "nobody waits longer, however many were sent")
 		time.Sleep(time.Millisecond)
 		offer(1)

@@ -162,10 +162,10 @@ func (r *Relay) sendLoop(ctx context.Context) {
 	}
 }
 
-// gathering is how long to wait after a burst of n entries, so that the next is a larger one: a millisecond for each, 10 at
+// gathering is how long to wait after a burst of n entries, so that the next is a larger one: a millisecond for each, 25 at
 // most. Of fewer than one a millisecond the next burst is smaller, and soon nobody waits; of more, each is larger.
 func gathering(n int) time.Duration {
-	return time.Duration(min(n, 10)) * time.Millisecond
+	return time.Duration(min(n, 25)) * time.Millisecond
 }
 
 // next gives what to send now, or how long there is nothing to do unless somebody wakes; 0 at the end.

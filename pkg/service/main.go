@@ -30,6 +30,7 @@ func Main(name string, run func(ctx context.Context, environ []string, stdout io
 			orphaned()
 		}()
 	}
+	go keepBallast(ctx)
 	exit(name, run(ctx, os.Environ(), os.Stdout))
 }
 
