@@ -12,8 +12,8 @@ import (
 	"github.com/orderwire/orderwire/pkg/mongodb"
 )
 
-// maxClears is how many entries one transaction removes at most.
-const maxClears = 500
+// maxClears is how many entries one transaction removes at most. Other writes may have to wait for it meanwhile.
+const maxClears = 128
 
 // clearTimeout is for one such transaction.
 const clearTimeout = 5 * time.Second
