@@ -13,7 +13,7 @@ import (
 )
 
 // maxClears is how many entries one transaction removes at most. Other writes may have to wait for it meanwhile.
-const maxClears = 128
+const maxClears = 256
 
 // clearTimeout is for one such transaction.
 const clearTimeout = 5 * time.Second

@@ -11,5 +11,6 @@
 //	}
 //
 // Parts are stopped last in, first out, each awaited before the next, all within one deadline. The admin port serves
-// health, readiness, metrics and profiles from the first moment to the last.
+// health, readiness, metrics and profiles from the first moment to the last. Under load garbage is collected less often
+// (ballast.go).
 package service
