@@ -43,7 +43,7 @@ type sizes struct {
 }
 
 var (
-	fullSizes  = sizes{5 * time.Second, 20_000, 300, 20 * time.Second, 15_000, 10_000, 10_000, 3 * time.Second, 60 * time.Second, 20 * time.Minute}
+	fullSizes  = sizes{5 * time.Second, 20_000, 300, 20 * time.Second, 15_000, 10_000, 10_000, 3 * time.Second, 3 * time.Minute, 20 * time.Minute}
 	quickSizes = sizes{2 * time.Second, 500, 100, 3 * time.Second, 2_000, 1_000, 1_000, time.Second, 30 * time.Second, 5 * time.Minute}
 )
 

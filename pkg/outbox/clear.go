@@ -12,7 +12,8 @@ import (
 	"github.com/orderwire/orderwire/pkg/mongodb"
 )
 
-// maxClears is how many entries one transaction removes at most. Other writes may have to wait for it meanwhile.
+// maxClears is how many entries one transaction removes at most. More need fewer transactions; but SecantusDB lets nobody
+// insert meanwhile, 45 ms with 330 of them under load, and compares each entry of a document with all that are removed.
 const maxClears = 256
 
 // clearTimeout is for one such transaction.

@@ -71,10 +71,10 @@ func (c *Collection[T, P]) Query(ctx context.Context, filter bson.D, opts ...opt
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", c.coll.Name(), err)
 	}
-	defer cursor.Close(ctx) // only read
-	var docs []P
+	defer cursor.Close(context.WithoutCancel(ctx)) // also when ctx is over: an open cursor stays with the server for minutes
+	docs := make([]P, 0, cursor.RemainingBatchLength())
 	for cursor.Next(ctx) {
-		// The next one takes the place of this one.
+		// A document that is kept must not keep all of the answer that it came in.
 		doc, err := decode[T, P](slices.Clone(cursor.Current))
 		if err != nil {
 			return nil, err

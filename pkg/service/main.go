@@ -30,7 +30,9 @@ func Main(name string, run func(ctx context.Context, environ []string, stdout io
 			orphaned()
 		}()
 	}
-	go keepBallast(ctx)
+	if mayHaveBallast(os.Getenv) {
+		go keepBallast(ctx)
+	}
 	exit(name, run(ctx, os.Environ(), os.Stdout))
 }
 
