@@ -43,7 +43,7 @@ type sizes struct {
 }
 
 var (
-	fullSizes  = sizes{5 * time.Second, 20_000, 300, 20 * time.Second, 15_000, 10_000, 10_000, 3 * time.Second, 3 * time.Minute, 20 * time.Minute}
+	fullSizes  = sizes{5 * time.Second, 20_000, 300, 20 * time.Second, 15_000, 10_000, 10_000, 3 * time.Second, 60 * time.Second, 20 * time.Minute}
 	quickSizes = sizes{2 * time.Second, 500, 100, 3 * time.Second, 2_000, 1_000, 1_000, time.Second, 30 * time.Second, 5 * time.Minute}
 )
 
@@ -90,11 +90,14 @@ func (l *lab) awaitConfirmed(ctx context.Context) error {
 	}
 }
 
+// firstWarmUp bounds the first warm-up: what it leaves to be done must be done within sizes.wait, on slow machines as well.
+const firstWarmUp = 20 * time.Second
+
 // warmUp places orders that do not count, in the way of the measurement that follows. The first time they are many: a
 // broker in a fresh JVM takes several times its processor time until its hot code is compiled.
 func (l *lab) warmUp(ctx context.Context, c load.Config) error {
 	if !l.warm {
-		if _, err := l.load(ctx, load.Config{Clients: burstClients, Orders: l.sizes.first, Duration: time.Minute}); err != nil {
+		if _, err := l.load(ctx, load.Config{Clients: burstClients, Orders: l.sizes.first, Duration: firstWarmUp}); err != nil {
 			return fmt.Errorf("first warm-up: %w", err)
 		}
 		l.warm = true

@@ -52,7 +52,7 @@ const (
 	outageWarmUp  = 20 * time.Second // of load before it
 	outageLasts   = time.Minute
 	readyGrace    = 5 * time.Second // until readiness must show it
-	mostGrowth    = 50 + 32         // MB, of each service; 32 of it is garbage that may pile up under load (pkg/service)
+	mostGrowth    = 50              // MB, of each service
 	latestRefusal = 2 * time.Second
 	latestDrain   = 30 * time.Second
 )

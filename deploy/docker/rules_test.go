@@ -116,7 +116,7 @@ func configured(t *testing.T, p *types.Project) (complaints []string) {
 			continue
 		}
 		for k := range s.Environment {
-			if _, ok := read[k]; !ok && k != "GOGC" && k != "GOMEMLIMIT" { // those Go reads itself
+			if _, ok := read[k]; !ok {
 				complaints = append(complaints, name+": nothing reads "+k)
 			}
 		}

@@ -14,10 +14,9 @@
 //
 // The Relay publishes the entries, and removes them once they are acknowledged. After a burst it waits for up to 25 ms, so
 // that the next goes in one request. A crash can only repeat an entry, byte for byte, because an entry holds the final
-// key, headers and body. Entries of one document and topic are ordered by
-// their sequence; first occurrences in the topic are in that order whatever crashes, and however many relays work on
-// the same collection: an entry is only sent when every older one was acknowledged to this process, or was absent from
-// the outbox as its writer read it.
+// key, headers and body. Entries of one document and topic are ordered by their sequence; first occurrences in the topic
+// are in that order whatever crashes, and however many relays work on the same collection: an entry is only sent when
+// every older one was acknowledged to this process, or was absent from the outbox as its writer read it.
 //
 // An entry that keeps failing stays, and holds back those of its document and topic behind it. An operator may remove it
 // from the document: the relay sees within seconds that it is gone, and sends what comes next.
