@@ -26,12 +26,14 @@ type lab struct {
 	profiles string // directory; "": none are taken
 	started  bool   // the figures of the first start are taken
 	warm     bool   // the first, long warm-up is done
+	paced    bool   // and the first one at a rate
 }
 
 // sizes bound each measurement in count and time.
 type sizes struct {
 	settle  time.Duration // before memory is read
 	first   int           // orders of the first warm-up, as fast as they are answered
+	paced   int           // orders of the first warm-up at a rate
 	warmUp  int           // orders of each further one
 	latency time.Duration // at the rate
 	burst   int           // orders
@@ -43,8 +45,8 @@ type sizes struct {
 }
 
 var (
-	fullSizes  = sizes{5 * time.Second, 20_000, 300, 20 * time.Second, 15_000, 10_000, 10_000, 3 * time.Second, 60 * time.Second, 20 * time.Minute}
-	quickSizes = sizes{2 * time.Second, 500, 100, 3 * time.Second, 2_000, 1_000, 1_000, time.Second, 30 * time.Second, 5 * time.Minute}
+	fullSizes  = sizes{5 * time.Second, 20_000, 3_000, 300, 20 * time.Second, 15_000, 10_000, 10_000, 3 * time.Second, 60 * time.Second, 20 * time.Minute}
+	quickSizes = sizes{2 * time.Second, 500, 100, 100, 3 * time.Second, 2_000, 1_000, 1_000, time.Second, 30 * time.Second, 5 * time.Minute}
 )
 
 // load places orders, and waits until order-api, too, has heard of all: what one load leaves to be done must not slow
@@ -71,6 +73,7 @@ func (l *lab) awaitConfirmed(ctx context.Context) error {
 		fmt.Errorf("orders are still pending %s after the last one was scheduled", l.sizes.wait))
 	defer cancel()
 	for {
+		asked := time.Now()
 		var page struct {
 			Items []struct {
 				ID string `json:"id"`
@@ -85,16 +88,23 @@ func (l *lab) awaitConfirmed(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w, among them %s", context.Cause(ctx), page.Items[0].ID)
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(pollPause(time.Since(asked))):
 		}
 	}
+}
+
+// pollPause is how long to wait after an answer that took so long: SecantusDB reads all pending orders to give one, and to
+// ask all the time would slow what is waited for. What is waited for is seen late by as much, half a second at most.
+func pollPause(took time.Duration) time.Duration {
+	return min(max(50*time.Millisecond, 9*took), 500*time.Millisecond)
 }
 
 // firstWarmUp bounds the first warm-up: what it leaves to be done must be done within sizes.wait, on slow machines as well.
 const firstWarmUp = 20 * time.Second
 
-// warmUp places orders that do not count, in the way of the measurement that follows. The first time they are many: a
-// broker in a fresh JVM takes several times its processor time until its hot code is compiled.
+// warmUp places orders that do not count, in the way of the measurement that follows. The first time they are many, and of
+// the first ones at a rate, too: a broker in a fresh JVM takes several times its processor time until its hot code is
+// compiled, and single records have other hot code than many at once.
 func (l *lab) warmUp(ctx context.Context, c load.Config) error {
 	if !l.warm {
 		if _, err := l.load(ctx, load.Config{Clients: burstClients, Orders: l.sizes.first, Duration: firstWarmUp}); err != nil {
@@ -103,9 +113,13 @@ func (l *lab) warmUp(ctx context.Context, c load.Config) error {
 		l.warm = true
 	}
 	c.Orders = l.sizes.warmUp
+	if c.Rate > 0 && !l.paced {
+		c.Orders = l.sizes.paced
+	}
 	if _, err := l.load(ctx, c); err != nil {
 		return fmt.Errorf("warm-up: %w", err)
 	}
+	l.paced = l.paced || c.Rate > 0
 	return nil
 }
 

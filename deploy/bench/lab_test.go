@@ -54,3 +54,10 @@ func TestAwaitConfirmed_WaitsUntilNoOrderIsPending(t *testing.T) {
 	l.sizes.wait = 120 * time.Millisecond
 	require.ErrorContains(t, l.awaitConfirmed(t.Context()), "orders are still pending 120ms after the last one was scheduled")
 }
+
+// TestPollPause_LeavesTheDatabaseToOthers: it asks for a tenth of the time, and sees the end half a second late at most.
+func TestPollPause_LeavesTheDatabaseToOthers(t *testing.T) {
+	require.Equal(t, 50*time.Millisecond, pollPause(time.Millisecond))
+	require.Equal(t, 180*time.Millisecond, pollPause(20*time.Millisecond))
+	require.Equal(t, 500*time.Millisecond, pollPause(10*time.Second))
+}
