@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -12,9 +13,14 @@ import (
 	"github.com/orderwire/orderwire/pkg/mongodb"
 )
 
-// maxClears is how many entries one transaction removes at most. More need fewer transactions; but SecantusDB lets nobody
-// insert meanwhile, 45 ms with 330 of them under load, and compares each entry of a document with all that are removed.
-const maxClears = 256
+// maxClears is how many entries one transaction removes at most, statementClears how many each of its statements: SecantusDB
+// lets nobody insert into the collection while a statement runs, and compares each entry of a document with all that are
+// removed by it. A batch with writes of its own removes none where there are no more than fewClears: it stays small.
+const (
+	maxClears       = 256
+	statementClears = 32
+	fewClears       = 32
+)
 
 // clearTimeout is for one such transaction.
 const clearTimeout = 5 * time.Second
@@ -26,7 +32,19 @@ type clears []ack
 func (r *Relay) takeClears(limit int) clears {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.lanes.takeClears(limit)
+	taken, gone := r.lanes.takeClears(limit, time.Now())
+	r.metrics.cleared.Add(float64(gone))
+	return taken
+}
+
+// takeManyClears gives pending clears to a batch where there are many. A few are left to the clear loop.
+func (r *Relay) takeManyClears() clears {
+	taken := r.takeClears(maxClears)
+	if len(taken) <= fewClears {
+		r.settleClears(taken, false)
+		return nil
+	}
+	return taken
 }
 
 func (r *Relay) settleClears(taken clears, removed bool) {
@@ -41,25 +59,29 @@ func (r *Relay) settleClears(taken clears, removed bool) {
 // write removes the entries, inside a transaction: a plain updateMany that meets another's open transaction may not
 // come back. It neither checks nor raises the documents' versions: what is published stays so.
 func (c clears) write(ctx context.Context, coll *mongo.Collection) error {
-	if len(c) == 0 {
-		return nil
-	}
-	ids, entries := make(bson.A, 0, len(c)), make(bson.A, 0, len(c))
-	for i, a := range c {
-		if i == 0 || a.id != c[i-1].id {
-			ids = append(ids, a.id)
+	for some := range slices.Chunk(c, statementClears) {
+		ids, entries := make(bson.A, 0, len(some)), make(bson.A, 0, len(some))
+		for i, a := range some {
+			if i == 0 || a.id != some[i-1].id {
+				ids = append(ids, a.id)
+			}
+			entries = append(entries, a.entry)
 		}
-		entries = append(entries, a.entry)
-	}
-	_, err := coll.UpdateMany(ctx,
-		bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}},
-		bson.D{{Key: "$pull", Value: bson.D{{Key: "outbox", Value: bson.D{
-			{Key: "id", Value: bson.D{{Key: "$in", Value: entries}}},
-		}}}}})
-	if err != nil {
-		return fmt.Errorf("clear %d entries: %w", len(c), err)
+		_, err := coll.UpdateMany(ctx,
+			bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}},
+			bson.D{{Key: "$pull", Value: bson.D{{Key: "outbox", Value: bson.D{
+				{Key: "id", Value: bson.D{{Key: "$in", Value: entries}}},
+			}}}}})
+		if err != nil {
+			return fmt.Errorf("clear %d entries: %w", len(some), err)
+		}
 	}
 	return nil
+}
+
+// without leaves out those of some documents.
+func (c clears) without(ids map[string]bool) clears {
+	return slices.DeleteFunc(slices.Clone(c), func(a ack) bool { return ids[a.id] })
 }
 
 // clearLoop removes published entries, at most clearEvery after their acknowledgement.

@@ -237,7 +237,7 @@ func (c *Collection[T, P]) write(ctx context.Context, doc P) error {
 	if d.readVersion() == 0 {
 		return c.Insert(ctx, []P{doc})[0]
 	}
-	filter, update, err := guarded(doc)
+	filter, update, err := c.guarded(doc)
 	if err != nil {
 		return err
 	}
@@ -262,14 +262,23 @@ func (c *Collection[T, P]) write(ctx context.Context, doc P) error {
 	}
 }
 
-// offer hands a document's fresh entries to the relay; the document is stored.
+// offer tells the relay of a document that is stored: of its fresh entries, and of those that the write has removed.
 func (c *Collection[T, P]) offer(d *Document) {
+	if d.empties {
+		c.relay.noteRemoved(d.ID, d.Outbox)
+		d.Outbox = nil
+	}
 	c.relay.Offer(d.ID, d.Outbox, d.fresh)
 	d.written()
 }
 
-// guarded gives the filter and the update that write doc over the version that was read.
-func guarded[T any, P aggregate[T]](doc P) (filter, update bson.D, err error) {
+// guarded gives the filter and the update that write doc over the version that was read, and notes in doc whether they
+// remove the entries that are stored.
+//
+// They do once all of them are published, which spares a clearing. Nothing is lost by it, as only a guarded write adds
+// entries; and nothing comes back that another relay has removed meanwhile, as none is kept. A document's sequences never
+// begin again: it is not deleted and stored anew while services run.
+func (c *Collection[T, P]) guarded(doc P) (filter, update bson.D, err error) {
 	d := doc.Envelope()
 	filter = bson.D{{Key: "_id", Value: d.ID}, {Key: "version", Value: d.readVersion()}}
 	if chaos.On(chaos.NoVersionGuard) {
@@ -288,13 +297,18 @@ func guarded[T any, P aggregate[T]](doc P) (filter, update bson.D, err error) {
 		now, before := e.Value.(bson.RawValue), d.asRead.Lookup(e.Key)
 		return e.Key == "_id" || now.Type == before.Type && bytes.Equal(now.Value, before.Value)
 	})
-	update = bson.D{{Key: "$set", Value: fields}}
-	if len(d.fresh) > 0 {
-		update = append(update, bson.E{Key: "$push", Value: bson.D{
+	d.empties = len(d.Outbox) > 0 && c.relay.published(d.ID, d.Outbox)
+	switch {
+	case d.empties:
+		fields = append(fields, bson.E{Key: "outbox", Value: append([]Entry{}, d.fresh...)}) // an array, if an empty one
+		return filter, bson.D{{Key: "$set", Value: fields}}, nil
+	case len(d.fresh) > 0:
+		return filter, bson.D{{Key: "$set", Value: fields}, {Key: "$push", Value: bson.D{
 			{Key: "outbox", Value: bson.D{{Key: "$each", Value: d.fresh}}},
-		}})
+		}}}, nil
+	default:
+		return filter, bson.D{{Key: "$set", Value: fields}}, nil
 	}
-	return filter, update, nil
 }
 
 // insertion gives the new document as it is stored.

@@ -12,7 +12,8 @@
 //	     ▲         and topic, in order                                      │
 //	     └──────────────────────────────────────────────────────────────────┘
 //
-// The Relay publishes the entries, and removes them once they are acknowledged. After a burst it waits for up to 25 ms, so
+// The Relay publishes the entries. Once all of a document's are acknowledged its next write removes them ($set); where none
+// comes soon the relay clears them. After a burst it waits for up to 25 ms, so
 // that the next goes in one request. A crash can only repeat an entry, byte for byte, because an entry holds the final
 // key, headers and body. Entries of one document and topic are ordered by their sequence; first occurrences in the topic
 // are in that order whatever crashes, and however many relays work on the same collection: an entry is only sent when

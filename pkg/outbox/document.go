@@ -24,12 +24,13 @@ type Document struct {
 	// Sequences holds, per topic, the last number given out; Seen, per source, the last one taken.
 	Sequences map[string]int64 `bson:"sequences"`
 	Seen      map[string]int64 `bson:"seen"`
-	// Outbox holds the entries not yet known to be published, as read. Use Append to add one.
+	// Outbox holds the entries that are not removed yet, as read: not published, or a moment ago. Use Append to add one.
 	Outbox []Entry `bson:"outbox"`
 
 	asRead  bson.Raw // nil of a new document, and of one that was written since
 	touched bool     // Version is that of the write being made
 	fresh   []Entry  // appended since the document was read
+	empties bool     // the write being made removes what Outbox holds: all of it is published
 }
 
 // Envelope gives what a collection needs of a document that embeds d.
@@ -72,7 +73,7 @@ func (d *Document) Append(e Entry) {
 	d.fresh = append(d.fresh, e)
 }
 
-// Unsent counts the events that are not yet known to be published.
+// Unsent counts the events that are not removed yet: not published, or a moment ago.
 func (d *Document) Unsent() int { return len(d.Outbox) + len(d.fresh) }
 
 // readVersion is the version as read, 0 for a new document.
@@ -86,11 +87,11 @@ func (d *Document) readVersion() int64 {
 // written makes d what it would be if it were read now.
 func (d *Document) written() {
 	d.Outbox = append(d.Outbox, d.fresh...)
-	d.asRead, d.fresh, d.touched = nil, nil, false
+	d.asRead, d.fresh, d.touched, d.empties = nil, nil, false, false
 }
 
 // holds tells whether the stored document d holds the write that w describes: one that was answered by an error or
-// missed its guard may still have been made, by the driver's first try. It cannot tell once the entries are cleared.
+// missed its guard may still have been made, by the driver's first try. It cannot tell once the entries are removed.
 func (d *Document) holds(w *Document) bool {
 	if len(w.fresh) == 0 {
 		return false

@@ -13,7 +13,7 @@ func TestGuarded_SetsWhatDiffers(t *testing.T) {
 	c, _ := things(t, &log{})
 	require.NoError(t, c.Insert(t.Context(), []*thing{newThing("a")})[0])
 	sent := func(th *thing) []string {
-		_, update, err := guarded(th)
+		_, update, err := c.guarded(th)
 		require.NoError(t, err)
 		var keys []string
 		for _, e := range update[0].Value.(bson.D) {

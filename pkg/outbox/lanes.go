@@ -19,7 +19,7 @@ type lanes struct {
 	ready   queue[*lane] // whose first entry may be sent
 	waiting waiting      // whose first entry failed
 	idle    queue[idle]  // that only remember how far they got
-	clears  []ack        // acknowledged entries that are still stored
+	clears  []ack        // acknowledged entries that are to be removed, unless a write has done so
 
 	entries, bytes, sending int
 }
@@ -41,10 +41,12 @@ type lane struct {
 	// high is the sequence up to which every entry is in queue, or was acknowledged. A view that lags behind is told
 	// by it from news, so a lane is kept a while after its last entry.
 	high      int64
+	newest    string // id of the entry with that sequence; "" where it is not known
 	sending   bool
 	failures  int
 	due       time.Time
 	uncleared int
+	removed   int64 // the sequence up to which a write of ours has removed the entries
 	idleSince time.Time
 }
 
@@ -56,6 +58,7 @@ type idle struct {
 // ack names an entry of a document: one that is published and to be removed, or one that is doubted.
 type ack struct {
 	id, entry string
+	sequence  int64
 	lane      *lane
 }
 
@@ -92,7 +95,7 @@ func (l *lanes) offer(id string, view []Entry) (taken, left int) {
 			l.byKey[key] = ln
 		}
 		ln.queue = append(ln.queue, e)
-		ln.high = e.Sequence
+		ln.high, ln.newest = e.Sequence, e.ID
 		l.entries++
 		l.bytes += size
 		taken++
@@ -135,7 +138,7 @@ func (l *lanes) acknowledged(ln *lane) {
 	l.sending--
 	l.drop(ln, 1)
 	ln.uncleared++
-	l.clears = append(l.clears, ack{id: ln.key.id, entry: e.ID, lane: ln})
+	l.clears = append(l.clears, ack{id: ln.key.id, entry: e.ID, sequence: e.Sequence, lane: ln})
 	if len(ln.queue) > 0 {
 		l.ready.push(ln)
 	}
@@ -157,7 +160,7 @@ func (l *lanes) failed(ln *lane, now time.Time) {
 
 // forget leaves what ln has to send to the sweep.
 func (l *lanes) forget(ln *lane, now time.Time) {
-	ln.high = ln.queue[0].Sequence - 1
+	ln.high, ln.newest = ln.queue[0].Sequence-1, ""
 	ln.failures = 0
 	l.drop(ln, len(ln.queue))
 	l.rest(ln, now)
@@ -172,7 +175,7 @@ func (l *lanes) doubtful(limit int) []ack {
 			break
 		}
 		if ln.failures >= l.limits.forgetAfter {
-			some = append(some, ack{id: ln.key.id, entry: ln.queue[0].ID, lane: ln})
+			some = append(some, ack{id: ln.key.id, entry: ln.queue[0].ID, sequence: ln.queue[0].Sequence, lane: ln})
 		}
 	}
 	return some
@@ -202,12 +205,47 @@ func (l *lanes) drop(ln *lane, n int) {
 	}
 }
 
-// takeClears gives up to limit entries to be removed from the store; settle tells the outcome.
-func (l *lanes) takeClears(limit int) []ack {
-	n := min(limit, len(l.clears))
-	taken := l.clears[:n:n]
+// published tells whether all of a document's stored entries are known to be published: nothing of their lanes is to be sent,
+// and the newest of each is the one that was accepted last. The latter by its id, for the sake of a document that was put
+// back with sequences of its past.
+func (l *lanes) published(id string, stored []Entry) bool {
+	for i, e := range stored {
+		ln := l.byKey[laneKey{id, e.Topic}]
+		if ln == nil || len(ln.queue) > 0 {
+			return false
+		}
+		isNewest := !slices.ContainsFunc(stored[i+1:], func(later Entry) bool { return later.Topic == e.Topic })
+		if isNewest && e.ID != ln.newest {
+			return false
+		}
+	}
+	return true
+}
+
+// noteRemoved takes note that these entries of a document, and all older ones, are stored no longer.
+func (l *lanes) noteRemoved(id string, entries []Entry) {
+	for _, e := range entries {
+		if ln := l.byKey[laneKey{id, e.Topic}]; ln != nil {
+			ln.removed = max(ln.removed, e.Sequence)
+		}
+	}
+}
+
+// takeClears gives up to limit entries to be removed from the store; settle tells the outcome. Those that writes have removed
+// are not among them: gone is how many it has met.
+func (l *lanes) takeClears(limit int, now time.Time) (taken []ack, gone int) {
+	var removed []ack
+	n := 0
+	for ; n < len(l.clears) && len(taken) < limit; n++ {
+		if a := l.clears[n]; a.sequence > a.lane.removed {
+			taken = append(taken, a)
+		} else {
+			removed = append(removed, a)
+		}
+	}
 	l.clears = l.clears[n:]
-	return taken
+	l.settle(removed, true, now)
+	return taken, len(removed)
 }
 
 // settle ends what takeClears began: the entries are removed, or are to be removed later.

@@ -16,6 +16,7 @@ type world struct {
 	limits    limits
 	now       time.Time
 	stored    map[string][]Entry // outboxes
+	versions  map[string]int
 	sequences map[laneKey]int64
 	processes []*process
 	log       map[laneKey][]int64 // what the broker holds, per document and topic
@@ -25,7 +26,16 @@ type world struct {
 type process struct {
 	lanes   *lanes
 	views   []view    // read, and not yet offered: they may be late, and in any order
+	asks    []ask     // of writers that have not written yet
 	sending []sending // handed to the producer, unanswered
+}
+
+// ask is a document as a writer has read it, and whether the writer found all of it published.
+type ask struct {
+	id          string
+	version     int
+	older       []Entry
+	isPublished bool
 }
 
 type view struct {
@@ -40,11 +50,31 @@ type sending struct {
 
 func (w *world) newProcess() *process { return &process{lanes: newLanes(w.limits)} }
 
-// write appends an event to a document; the writer's view is offered some time, perhaps.
-func (w *world) write(p *process, id, topic string) {
+// ask is a writer's reading of a document, and its decision what to do with the outbox.
+func (w *world) ask(p *process, id string) {
+	p.asks = append(p.asks, ask{id, w.versions[id], w.stored[id], p.lanes.published(id, w.stored[id])})
+}
+
+// write is the guarded write of one that has asked: it appends an event, and removes what was found published. The writer's
+// view is offered some time, perhaps.
+func (w *world) write(p *process, i int, topic string, isTold bool) {
+	a := p.asks[i]
+	p.asks = slices.Delete(p.asks, i, i+1)
+	id := a.id
+	if a.version != w.versions[id] {
+		return
+	}
+	w.versions[id]++
 	w.sequences[laneKey{id, topic}]++
 	n := w.sequences[laneKey{id, topic}]
-	w.stored[id] = append(slices.Clone(w.stored[id]), Entry{ID: fmt.Sprintf("%s/%s/%d", id, topic, n), Topic: topic, Sequence: n, Body: make([]byte, 400*(n%3))})
+	older := w.stored[id] // which somebody may have cleared meanwhile
+	if a.isPublished {
+		if isTold {
+			p.lanes.noteRemoved(id, a.older)
+		}
+		older = nil
+	}
+	w.stored[id] = append(slices.Clone(older), Entry{ID: fmt.Sprintf("%s/%s/%d", id, topic, n), Topic: topic, Sequence: n, Body: make([]byte, 400*(n%3))})
 	p.views = append(p.views, view{id, w.stored[id]})
 }
 
@@ -83,7 +113,7 @@ func (w *world) answer(p *process, i int, isWritten, isTold bool) {
 }
 
 func (w *world) clear(p *process, isDone bool) {
-	taken := p.lanes.takeClears(3)
+	taken, _ := p.lanes.takeClears(3, w.now)
 	if isDone {
 		for _, a := range taken {
 			w.stored[a.id] = slices.DeleteFunc(slices.Clone(w.stored[a.id]), func(e Entry) bool { return e.ID == a.entry })
@@ -121,6 +151,11 @@ func (w *world) check(t require.TestingT) {
 	}
 	for _, p := range w.processes {
 		p.check(t)
+		for key, ln := range p.lanes.byKey {
+			for _, e := range w.stored[key.id] {
+				require.False(t, e.Topic == key.topic && e.Sequence <= ln.removed, "%v is stored, and its clearing forgotten", e.ID)
+			}
+		}
 	}
 }
 
@@ -158,7 +193,7 @@ func TestLanes_KeepTheOrderWhateverHappens(t *testing.T) {
 				backoff: func(n int) time.Duration { return time.Duration(n) * time.Second },
 			},
 			now:    time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
-			stored: map[string][]Entry{}, sequences: map[laneKey]int64{}, log: map[laneKey][]int64{},
+			stored: map[string][]Entry{}, versions: map[string]int{}, sequences: map[laneKey]int64{}, log: map[laneKey][]int64{},
 		}
 		w.processes = []*process{w.newProcess(), w.newProcess()}
 		ids, topics := []string{"a", "b", "c"}, []string{"x", "y"}
@@ -167,8 +202,11 @@ func TestLanes_KeepTheOrderWhateverHappens(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"write": func(t *rapid.T) {
-				w.write(some(t), rapid.SampledFrom(ids).Draw(t, "id"), rapid.SampledFrom(topics).Draw(t, "topic"))
+				if p := some(t); len(p.asks) > 0 {
+					w.write(p, rapid.IntRange(0, len(p.asks)-1).Draw(t, "ask"), rapid.SampledFrom(topics).Draw(t, "topic"), rapid.Bool().Draw(t, "told"))
+				}
 			},
+			"ask":   func(t *rapid.T) { w.ask(some(t), rapid.SampledFrom(ids).Draw(t, "id")) },
 			"sweep": func(t *rapid.T) { w.sweep(some(t), rapid.SampledFrom(ids).Draw(t, "id")) },
 			"view": func(t *rapid.T) {
 				if p := some(t); len(p.views) > 0 {
@@ -276,7 +314,7 @@ func TestLanes_DisownWhatIsStoredNoLonger(t *testing.T) {
 		l.failed(ln, now)
 	}
 	doubtful := l.doubtful(10)
-	require.Equal(t, []ack{{id: "a", entry: "1", lane: ln}}, doubtful)
+	require.Equal(t, []ack{{id: "a", entry: "1", sequence: 1, lane: ln}}, doubtful)
 
 	now = now.Add(time.Second)
 	_, _, ok := l.next(now)
@@ -301,11 +339,35 @@ func TestLanes_ALateViewRepeatsNothing(t *testing.T) {
 	l.offer("a", view)
 	ln, _, _ := l.next(now)
 	l.acknowledged(ln)
-	l.settle(l.takeClears(10), true, now)
+	settleAll(l, now)
 	taken, _ := l.offer("a", append(view, Entry{ID: "2", Topic: "x", Sequence: 2}))
 	require.Equal(t, 1, taken)
 	_, e, _ := l.next(now)
 	require.Equal(t, "2", e.ID)
+}
+
+// settleAll clears what is to be cleared.
+func settleAll(l *lanes, now time.Time) {
+	taken, _ := l.takeClears(10, now)
+	l.settle(taken, true, now)
+}
+
+// TestLanes_KnowWhatIsPublishedByItsID: a document that was put back may have sequences that were published of another.
+func TestLanes_KnowWhatIsPublishedByItsID(t *testing.T) {
+	l := newLanes(limits{entries: 10, bytes: 1 << 20, sending: 10, idle: 10, linger: time.Second})
+	now := time.Unix(0, 0)
+	one, two := Entry{ID: "1", Topic: "x", Sequence: 1}, Entry{ID: "2", Topic: "x", Sequence: 2}
+	l.offer("a", []Entry{one, two})
+	for range 2 {
+		require.False(t, l.published("a", []Entry{one, two}))
+		ln, _, _ := l.next(now)
+		l.acknowledged(ln)
+	}
+	require.True(t, l.published("a", []Entry{one, two}))
+	require.True(t, l.published("a", []Entry{two}))
+	require.False(t, l.published("a", []Entry{one}))
+	require.False(t, l.published("a", []Entry{one, {ID: "2'", Topic: "x", Sequence: 2}}))
+	require.False(t, l.published("b", []Entry{one}))
 }
 
 func TestLanes_RefuseWhatDoesNotFit(t *testing.T) {
@@ -329,7 +391,7 @@ func TestLanes_RememberABoundedNumberOfIdleOnes(t *testing.T) {
 		l.offer(fmt.Sprint(i), []Entry{{ID: "1", Topic: "x", Sequence: 1}})
 		ln, _, _ := l.next(now)
 		l.acknowledged(ln)
-		l.settle(l.takeClears(10), true, now)
+		settleAll(l, now)
 	}
 	require.Len(t, l.byKey, 5)
 	l.expire(now.Add(2 * time.Hour))

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -78,4 +79,49 @@ func (l *log) Publish(m *kafka.Message, done func(error)) {
 		l.mu.Unlock()
 		done(nil)
 	})
+}
+
+// acknowledge answers for the entry that is to be sent next.
+func acknowledge(t *testing.T, r *Relay) {
+	t.Helper()
+	lane, e, _ := r.next()
+	require.NotNil(t, lane)
+	r.done(lane, e, nil)
+}
+
+// acknowledgeAll answers for all entries that may be sent.
+func acknowledgeAll(r *Relay) {
+	for {
+		lane, e, _ := r.next()
+		if lane == nil {
+			return
+		}
+		r.done(lane, e, nil)
+	}
+}
+
+// publishMany stores and publishes more things than a batch leaves to the clear loop, one with this id.
+func publishMany(t *testing.T, c *Collection[thing, *thing], id string) {
+	t.Helper()
+	many := []*thing{newThing(id)}
+	for n := range fewClears {
+		many = append(many, newThing(fmt.Sprintf("%s %d", id, n)))
+	}
+	for _, err := range c.Insert(t.Context(), many) {
+		require.NoError(t, err)
+	}
+	acknowledgeAll(c.relay)
+}
+
+// uncleared gives the published entries of a document that the relay has still to clear.
+func uncleared(r *Relay, id string) []string {
+	taken := r.takeClears(maxClears)
+	defer r.settleClears(taken, false)
+	var entries []string
+	for _, a := range taken {
+		if a.id == id {
+			entries = append(entries, a.entry)
+		}
+	}
+	return entries
 }

@@ -16,7 +16,7 @@ type settings struct {
 func defaults() settings {
 	return settings{
 		maxEntries: 8192, maxBytes: 16 << 20, maxSending: 2048, maxIdle: 8192, forgetAfter: 8,
-		linger: 2 * time.Second, drainTimeout: 3 * time.Second, clearEvery: 80 * time.Millisecond,
+		linger: 2 * time.Second, drainTimeout: 3 * time.Second, clearEvery: 300 * time.Millisecond,
 		sweepEvery: 2 * time.Second, sweepAge: 5 * time.Second, sweepPage: 100,
 		backoff: exponential(100*time.Millisecond, 5*time.Second),
 	}
@@ -46,7 +46,8 @@ func WithDrainTimeout(d time.Duration) Option {
 	return func(s *settings) { s.drainTimeout = d }
 }
 
-// WithClearEvery says how long published entries stay stored at most.
+// WithClearEvery says how long a published entry waits for its document's next write, which removes it for nothing. Then it
+// is cleared.
 func WithClearEvery(d time.Duration) Option {
 	return func(s *settings) { s.clearEvery = d }
 }

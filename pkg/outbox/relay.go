@@ -82,6 +82,20 @@ func (r *Relay) offer(id string, view []Entry) (taken, left int) {
 	return taken, left
 }
 
+// published tells whether all entries of a document, as it was read, are known to be published.
+func (r *Relay) published(id string, stored []Entry) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lanes.published(id, stored)
+}
+
+// noteRemoved spares the relay the clearing of entries that a write has removed.
+func (r *Relay) noteRemoved(id string, entries []Entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lanes.noteRemoved(id, entries)
+}
+
 // Run publishes, clears and sweeps until ctx ends. Then it takes no more offers, sends what it holds, waits for the
 // acknowledgements and clears them, all within the drain time-out. What is left stays stored for the next relay.
 //

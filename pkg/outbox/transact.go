@@ -45,7 +45,7 @@ func (tx *Tx[T, P]) Unchanged(doc P) { tx.unchanged = append(tx.unchanged, doc) 
 
 // Transact tries a transaction once, under the collection's writer lock. fn may write to other collections with the
 // context that it is given, which names the session; the documents that it puts are written when it has returned, and
-// their events offered to the relay after the commit. Pending clears of published entries go along with what is put.
+// their events offered to the relay after the commit. Pending clears of published entries may go along with what is put.
 //
 // ErrConflict says that nothing was written, because somebody else changed the same documents or a unique index
 // refused one (the cause is in the chain): read again, and do it again with a smaller batch. ErrUnknown says that the
@@ -69,9 +69,9 @@ func (c *Collection[T, P]) Transact(ctx context.Context, fn func(ctx context.Con
 	return nil
 }
 
-// commit runs one transaction that writes what fn gives, and takes pending clears along. Where fn gives nothing it takes
-// none: its documents are in other collections, and whoever waits for them is not to wait for our tidying up, nor to
-// meet those who write to what is tidied. The caller holds the writer lock.
+// commit runs one transaction that writes what fn gives, and takes along pending clears where there are many. Where fn
+// gives nothing it takes none: its documents are in other collections, and whoever waits for them is not to wait for our
+// tidying up, nor to meet those who write to what is tidied. The caller holds the writer lock.
 func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Context) ([]P, error)) error {
 	var (
 		docs []P
@@ -79,7 +79,7 @@ func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Conte
 	)
 	if !c.conflicted {
 		// Before the transaction sees anything: it would not find a document that is newer than what it sees, and say nothing.
-		old = c.relay.takeClears(maxClears)
+		old = c.relay.takeManyClears()
 	}
 	err := transaction(ctx, c.coll.Database().Client(), func(ctx context.Context) error {
 		var err error
@@ -93,10 +93,16 @@ func (c *Collection[T, P]) commit(ctx context.Context, fn func(ctx context.Conte
 		if err := c.writeAll(ctx, docs); err != nil {
 			return err
 		}
-		if len(docs) == 0 {
+		if len(docs) == 0 || len(old) == 0 {
 			return nil
 		}
-		return old.write(ctx, c.coll)
+		emptied := map[string]bool{}
+		for _, doc := range docs {
+			if d := doc.Envelope(); d.empties {
+				emptied[d.ID] = true
+			}
+		}
+		return old.without(emptied).write(ctx, c.coll)
 	})
 	c.relay.settleClears(old, err == nil && len(docs) > 0)
 	c.conflicted = errors.Is(err, ErrConflict)
@@ -127,7 +133,7 @@ func (c *Collection[T, P]) writeAll(ctx context.Context, docs []P) error {
 			inserts = append(inserts, raw)
 			continue
 		}
-		filter, update, err := guarded(doc)
+		filter, update, err := c.guarded(doc)
 		if err != nil {
 			return err
 		}

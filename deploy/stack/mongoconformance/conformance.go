@@ -342,6 +342,13 @@ func partialIndex(t *testing.T, coll *mongo.Collection) {
 	require.NoError(t, err)
 	_, err = coll.UpdateOne(t.Context(), id(6), bson.D{{Key: "$pull", Value: bson.D{{Key: "outbox", Value: bson.D{{Key: "id", Value: "e"}}}}}})
 	require.NoError(t, err)
+	set := func(entries bson.A) bson.D {
+		return bson.D{{Key: "$set", Value: bson.D{{Key: "outbox", Value: entries}}}}
+	}
+	_, err = coll.UpdateOne(t.Context(), id(7), set(bson.A{}))
+	require.NoError(t, err)
+	_, err = coll.UpdateOne(t.Context(), id(8), set(bson.A{bson.D{{Key: "id", Value: "e"}}}))
+	require.NoError(t, err)
 	find := bson.D{
 		{Key: "find", Value: coll.Name()},
 		{Key: "filter", Value: bson.D{hasEntries, {Key: "unsent", Value: nil}}},

@@ -26,8 +26,8 @@ import (
 	"github.com/orderwire/orderwire/services/order-api/internal/order"
 )
 
-// maxUnsent is how many unpublished events an order may have before clients are asked to wait. News of other services
-// is finite and never refused.
+// maxUnsent is how many unpublished events, those published a moment ago among them, an order may have before clients are
+// asked to wait. News of other services is finite and never refused.
 const maxUnsent = 32
 
 // ErrBusy says that the order's last events are not published yet; a client should try again soon.
