@@ -84,7 +84,7 @@ func (c clears) without(ids map[string]bool) clears {
 	return slices.DeleteFunc(slices.Clone(c), func(a ack) bool { return ids[a.id] })
 }
 
-// clearLoop removes published entries, at most clearEvery after their acknowledgement.
+// clearLoop removes published entries that no write has removed, clearEvery after the first acknowledgement.
 func (r *Relay) clearLoop(ctx context.Context) {
 	for {
 		select {

@@ -298,17 +298,16 @@ func (c *Collection[T, P]) guarded(doc P) (filter, update bson.D, err error) {
 		return e.Key == "_id" || now.Type == before.Type && bytes.Equal(now.Value, before.Value)
 	})
 	d.empties = len(d.Outbox) > 0 && c.relay.published(d.ID, d.Outbox)
-	switch {
-	case d.empties:
+	if d.empties {
 		fields = append(fields, bson.E{Key: "outbox", Value: append([]Entry{}, d.fresh...)}) // an array, if an empty one
-		return filter, bson.D{{Key: "$set", Value: fields}}, nil
-	case len(d.fresh) > 0:
-		return filter, bson.D{{Key: "$set", Value: fields}, {Key: "$push", Value: bson.D{
-			{Key: "outbox", Value: bson.D{{Key: "$each", Value: d.fresh}}},
-		}}}, nil
-	default:
-		return filter, bson.D{{Key: "$set", Value: fields}}, nil
 	}
+	update = bson.D{{Key: "$set", Value: fields}}
+	if len(d.fresh) > 0 && !d.empties {
+		update = append(update, bson.E{Key: "$push", Value: bson.D{
+			{Key: "outbox", Value: bson.D{{Key: "$each", Value: d.fresh}}},
+		}})
+	}
+	return filter, update, nil
 }
 
 // insertion gives the new document as it is stored.

@@ -62,6 +62,12 @@ type ack struct {
 	lane      *lane
 }
 
+// first names the entry of ln that is sent before all others.
+func (ln *lane) first() ack {
+	e := ln.queue[0]
+	return ack{id: ln.key.id, entry: e.ID, sequence: e.Sequence, lane: ln}
+}
+
 func newLanes(l limits) *lanes {
 	return &lanes{limits: l, byKey: map[laneKey]*lane{}}
 }
@@ -133,12 +139,12 @@ func (l *lanes) nextDue() (due time.Time, ok bool) {
 
 // acknowledged removes the first entry of ln, which is published, and asks for its clearing.
 func (l *lanes) acknowledged(ln *lane) {
-	e := ln.queue[0]
+	first := ln.first()
 	ln.sending, ln.failures = false, 0
 	l.sending--
 	l.drop(ln, 1)
 	ln.uncleared++
-	l.clears = append(l.clears, ack{id: ln.key.id, entry: e.ID, sequence: e.Sequence, lane: ln})
+	l.clears = append(l.clears, first)
 	if len(ln.queue) > 0 {
 		l.ready.push(ln)
 	}
@@ -175,7 +181,7 @@ func (l *lanes) doubtful(limit int) []ack {
 			break
 		}
 		if ln.failures >= l.limits.forgetAfter {
-			some = append(some, ack{id: ln.key.id, entry: ln.queue[0].ID, sequence: ln.queue[0].Sequence, lane: ln})
+			some = append(some, ln.first())
 		}
 	}
 	return some
