@@ -17,7 +17,8 @@ type measurement struct {
 	run   func(context.Context, *lab) ([]figure, error)
 }
 
-// measurements in the order in which each repetition takes them: memory is read of freshly started, idle processes.
+// measurements in the order in which each repetition takes them: memory is read of freshly started processes, which are
+// idle but for what the repetition before has left to them.
 var measurements = []measurement{
 	{"start", "ready after broker and database are", measureStart},
 	{"memory", "resident, idle", measureMemory},
